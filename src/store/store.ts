@@ -1,0 +1,74 @@
+// What the scheduler and cEPMD remember: versioned JSON records in folders, behind one interface. `io/` has ZooKeeper,
+// SQLite and memory; test/suites/store.ts is the contract that all three pass.
+import type { Json } from "../std/json.ts";
+
+/**
+ * A record's place below the framework's root: segments of [A-Za-z0-9._@-], joined by "/", e.g. "nodes/ringmaster-demo-1".
+ * A folder is any path's beginning; folders need not be made.
+ */
+export type Path = string;
+
+/** A record as stored. `version` grows by one with every write of the record, from 1. */
+export type Stored = { readonly value: Json; readonly version: number };
+
+/** The direct children of a folder that hold a value, by their last path segment. */
+export type Folder = ReadonlyMap<string, Stored>;
+
+export type Write =
+  | {
+      readonly type: "put";
+      readonly path: Path;
+      readonly value: Json;
+      /**
+       * Gone when this store's session ends (close, crash, expiry). After an expiry the store makes a new session and puts
+       * the record again by itself, until it is deleted through this store. Default false.
+       */
+      readonly ephemeral?: boolean;
+      /** Only when the record has this version; "absent": only when there is none. Default: whatever is there. */
+      readonly expect?: number | "absent";
+    }
+  | { readonly type: "delete"; readonly path: Path; readonly expect?: number };
+
+/** A write whose `expect`, or whose lock, did not hold. Nothing of its transaction was written. */
+export class StoreConflict extends Error {
+  override readonly name = "StoreConflict";
+}
+
+/** The store cannot be reached or its session is lost: whether a write under way took effect is unknown. */
+export class StoreUnavailable extends Error {
+  override readonly name = "StoreUnavailable";
+}
+
+/** A held lock. Writes made with `{ lock }` fail with StoreConflict once it is no longer held: that is the fence. */
+export interface Lock {
+  readonly name: string;
+  /** Aborted when the lock is lost (session over, taken away) or released. */
+  readonly lost: AbortSignal;
+  release(): Promise<void>;
+}
+
+export interface Watch {
+  close(): void;
+}
+
+export type SessionState = "connected" | "suspended" | "lost";
+
+export interface Store {
+  read(path: Path): Promise<Stored | undefined>;
+  /** All records directly in a folder. */
+  list(folder: Path): Promise<Folder>;
+  /** All or nothing. `lock`: only while that lock is held. Deleting what is absent is no error (unless `expect` is given). */
+  write(writes: readonly Write[], options?: { readonly lock?: Lock }): Promise<void>;
+  /**
+   * Calls `onChange` with the folder's content now and after every change (changes may be merged, the last state is always
+   * told), also after a lost session. Errors are retried inside.
+   */
+  watch(folder: Path, onChange: (records: Folder) => void): Watch;
+  /** Waits until the lock `name` is ours; `holder` is what others may read meanwhile. Rejects when `signal` aborts first. */
+  lock(name: string, holder: Json, signal?: AbortSignal): Promise<Lock>;
+  /** What the present holder of the lock said about itself. */
+  holder(name: string): Promise<Json | undefined>;
+  /** Told at every change of the session. "connected" after "lost" comes when ephemeral records and watches are back. */
+  onSession(listener: (state: SessionState) => void): void;
+  close(): Promise<void>;
+}
