@@ -20,6 +20,7 @@ export type DiskSource = {
   readonly id?: string;
   readonly profile?: string;
   readonly vendor?: string;
+  readonly metadata?: Labels;
 };
 
 export type Volume = { readonly id: string; readonly principal?: string; readonly containerPath: string };
