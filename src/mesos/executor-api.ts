@@ -26,6 +26,10 @@ export type ExecutorUpdate = Pick<TaskStatus, "taskId" | "state" | "labels"> & {
 };
 
 export type ExecutorCall =
-  | { readonly type: "subscribe"; readonly unacknowledgedTasks: readonly LaunchedTask[]; readonly unacknowledgedUpdates: readonly ExecutorUpdate[] }
+  | {
+      readonly type: "subscribe";
+      readonly unacknowledgedTasks: readonly LaunchedTask[];
+      readonly unacknowledgedUpdates: readonly ExecutorUpdate[];
+    }
   | { readonly type: "update"; readonly update: ExecutorUpdate }
   | { readonly type: "message"; readonly data: Uint8Array };

@@ -18,7 +18,13 @@ export type FrameworkInfo = {
 export type FrameworkCapability = "MULTI_ROLE" | "RESERVATION_REFINEMENT" | "PARTITION_AWARE" | "REGION_AWARE";
 
 export type SchedulerEvent =
-  | { readonly type: "subscribed"; readonly frameworkId: string; readonly heartbeatMs: number; readonly masterVersion?: string; readonly masterId?: string }
+  | {
+      readonly type: "subscribed";
+      readonly frameworkId: string;
+      readonly heartbeatMs: number;
+      readonly masterVersion?: string;
+      readonly masterId?: string;
+    }
   | { readonly type: "offers"; readonly offers: readonly Offer[] }
   | { readonly type: "rescinded"; readonly offerId: string }
   | { readonly type: "inverseOffers"; readonly inverseOffers: readonly InverseOffer[] }
@@ -32,18 +38,35 @@ export type SchedulerEvent =
   | { readonly type: "heartbeat" };
 
 export type SchedulerCall =
-  | { readonly type: "accept"; readonly offerIds: readonly string[]; readonly operations: readonly Operation[]; readonly refuseSeconds: number }
+  | {
+      readonly type: "accept";
+      readonly offerIds: readonly string[];
+      readonly operations: readonly Operation[];
+      readonly refuseSeconds: number;
+    }
   | { readonly type: "decline"; readonly offerIds: readonly string[]; readonly refuseSeconds: number }
   | { readonly type: "acceptInverseOffers"; readonly inverseOfferIds: readonly string[] }
-  | { readonly type: "declineInverseOffers"; readonly inverseOfferIds: readonly string[]; readonly refuseSeconds: number }
+  | {
+      readonly type: "declineInverseOffers";
+      readonly inverseOfferIds: readonly string[];
+      readonly refuseSeconds: number;
+    }
   | { readonly type: "suppress" }
   | { readonly type: "revive" }
   | { readonly type: "kill"; readonly taskId: string; readonly agentId?: string; readonly graceMs?: number }
   | { readonly type: "shutdown"; readonly executorId: string; readonly agentId: string }
   | { readonly type: "acknowledge"; readonly agentId: string; readonly taskId: string; readonly uuid: Uint8Array }
-  | { readonly type: "acknowledgeOperation"; readonly agentId?: string; readonly operationId: string; readonly uuid: Uint8Array }
+  | {
+      readonly type: "acknowledgeOperation";
+      readonly agentId?: string;
+      readonly operationId: string;
+      readonly uuid: Uint8Array;
+    }
   /** Explicit for the tasks named; with none, implicit: all tasks. */
   | { readonly type: "reconcile"; readonly tasks: readonly { readonly taskId: string; readonly agentId?: string }[] }
-  | { readonly type: "reconcileOperations"; readonly operations: readonly { readonly operationId: string; readonly agentId?: string }[] }
+  | {
+      readonly type: "reconcileOperations";
+      readonly operations: readonly { readonly operationId: string; readonly agentId?: string }[];
+    }
   | { readonly type: "message"; readonly agentId: string; readonly executorId: string; readonly data: Uint8Array }
   | { readonly type: "teardown" };

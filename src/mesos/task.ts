@@ -2,19 +2,44 @@
 import type { Labels, Resource } from "./resources.ts";
 
 export type TaskState =
-  | "TASK_STAGING" | "TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING" | "TASK_FINISHED" | "TASK_FAILED" | "TASK_KILLED"
-  | "TASK_ERROR" | "TASK_LOST" | "TASK_DROPPED" | "TASK_UNREACHABLE" | "TASK_GONE" | "TASK_GONE_BY_OPERATOR" | "TASK_UNKNOWN";
+  | "TASK_STAGING"
+  | "TASK_STARTING"
+  | "TASK_RUNNING"
+  | "TASK_KILLING"
+  | "TASK_FINISHED"
+  | "TASK_FAILED"
+  | "TASK_KILLED"
+  | "TASK_ERROR"
+  | "TASK_LOST"
+  | "TASK_DROPPED"
+  | "TASK_UNREACHABLE"
+  | "TASK_GONE"
+  | "TASK_GONE_BY_OPERATOR"
+  | "TASK_UNKNOWN";
 
 /** States after which the task's process does not run and never will. TASK_UNREACHABLE and TASK_UNKNOWN are not among them. */
 const TERMINAL: ReadonlySet<TaskState> = new Set<TaskState>([
-  "TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_LOST", "TASK_DROPPED", "TASK_GONE", "TASK_GONE_BY_OPERATOR",
+  "TASK_FINISHED",
+  "TASK_FAILED",
+  "TASK_KILLED",
+  "TASK_ERROR",
+  "TASK_LOST",
+  "TASK_DROPPED",
+  "TASK_GONE",
+  "TASK_GONE_BY_OPERATOR",
 ]);
 
 export function isTerminal(state: TaskState): boolean {
   return TERMINAL.has(state);
 }
 
-export type Uri = { readonly value: string; readonly executable?: boolean; readonly extract?: boolean; readonly cache?: boolean; readonly outputFile?: string };
+export type Uri = {
+  readonly value: string;
+  readonly executable?: boolean;
+  readonly extract?: boolean;
+  readonly cache?: boolean;
+  readonly outputFile?: string;
+};
 
 export type ExecutorInfo = {
   readonly executorId: string;
@@ -64,8 +89,16 @@ export type TaskStatus = {
 };
 
 export type OperationState =
-  | "OPERATION_UNSUPPORTED" | "OPERATION_PENDING" | "OPERATION_FINISHED" | "OPERATION_FAILED" | "OPERATION_ERROR" | "OPERATION_DROPPED"
-  | "OPERATION_UNREACHABLE" | "OPERATION_GONE_BY_OPERATOR" | "OPERATION_RECOVERING" | "OPERATION_UNKNOWN";
+  | "OPERATION_UNSUPPORTED"
+  | "OPERATION_PENDING"
+  | "OPERATION_FINISHED"
+  | "OPERATION_FAILED"
+  | "OPERATION_ERROR"
+  | "OPERATION_DROPPED"
+  | "OPERATION_UNREACHABLE"
+  | "OPERATION_GONE_BY_OPERATOR"
+  | "OPERATION_RECOVERING"
+  | "OPERATION_UNKNOWN";
 
 export type OperationStatus = {
   readonly operationId?: string;

@@ -19,7 +19,10 @@ export function encodeExecutorCall(call: ExecutorCall, executorId: string, frame
   }).finish();
 }
 
-function callToWire(call: ExecutorCall, executorId: string): Omit<v1.executor.Call.$Properties, "executor_id" | "framework_id"> {
+function callToWire(
+  call: ExecutorCall,
+  executorId: string,
+): Omit<v1.executor.Call.$Properties, "executor_id" | "framework_id"> {
   switch (call.type) {
     case "subscribe":
       return {
@@ -56,9 +59,17 @@ function updateToWire(update: ExecutorUpdate, executorId: string): v1.executor.C
 export function decodeExecutorEvent(bytes: Uint8Array): ExecutorEvent | Unreadable {
   try {
     const event = Event.decode(bytes);
-    return eventFromWire(event) ?? { type: "unreadable", reason: `The agent sent an event of type ${typeText(event)}, which has no meaning here` };
+    return (
+      eventFromWire(event) ?? {
+        type: "unreadable",
+        reason: `The agent sent an event of type ${typeText(event)}, which has no meaning here`,
+      }
+    );
   } catch (error) {
-    return { type: "unreadable", reason: `Cannot read an event of ${bytes.length} bytes from the agent: ${String(error)}` };
+    return {
+      type: "unreadable",
+      reason: `Cannot read an event of ${bytes.length} bytes from the agent: ${String(error)}`,
+    };
   }
 }
 
@@ -95,7 +106,12 @@ function eventFromWire(event: WireEvent): ExecutorEvent | undefined {
 
 function subscribedFromWire(subscribed: v1.executor.Event.Subscribed.$Properties): ExecutorEvent {
   const { agent_info: agent, framework_info: framework } = subscribed;
-  return { type: "subscribed", agentId: agent.id?.value ?? "", hostname: agent.hostname, frameworkName: framework.name };
+  return {
+    type: "subscribed",
+    agentId: agent.id?.value ?? "",
+    hostname: agent.hostname,
+    frameworkName: framework.name,
+  };
 }
 
 function taskFromWire(task: v1.TaskInfo.$Properties): LaunchedTask {

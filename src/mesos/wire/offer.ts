@@ -33,7 +33,9 @@ export function offerFromWire(offer: v1.Offer.$Properties): Offer {
   const ip = address && own(address, "ip");
   const domain = own(offer, "domain")?.fault_domain;
   const unavailability = own(offer, "unavailability");
-  const attributes = [...(offer.attributes ?? [])].reverse().map((attribute) => [attribute.name, attributeText(attribute)] as const);
+  const attributes = [...(offer.attributes ?? [])]
+    .reverse()
+    .map((attribute) => [attribute.name, attributeText(attribute)] as const);
   return present({
     id: offer.id.value,
     agentId: offer.agent_id.value,

@@ -104,7 +104,13 @@ export function resourceFromWire(wire: WireResource): Resource | undefined {
     ranges: own(wire, "ranges")?.range?.map(({ begin, end }) => ({ begin, end })),
     reservations: (wire.reservations ?? []).map(reservationFromWire),
     allocatedTo: maybe(own(wire, "allocation_info"), (info) => own(info, "role")) ?? undefined,
-    volume: persistence && present({ id: persistence.id, principal: own(persistence, "principal"), containerPath: disk.volume?.container_path ?? "" }),
+    volume:
+      persistence &&
+      present({
+        id: persistence.id,
+        principal: own(persistence, "principal"),
+        containerPath: disk.volume?.container_path ?? "",
+      }),
     source: disk?.source ? sourceFromWire(disk.source) : undefined,
     providerId: own(wire, "provider_id")?.value,
   });

@@ -56,13 +56,22 @@ function callToWire(call: SchedulerCall): WireCall {
         },
       };
     case "decline":
-      return { type: Call.Type.DECLINE, decline: { offer_ids: ids(call.offerIds), filters: { refuse_seconds: call.refuseSeconds } } };
+      return {
+        type: Call.Type.DECLINE,
+        decline: { offer_ids: ids(call.offerIds), filters: { refuse_seconds: call.refuseSeconds } },
+      };
     case "acceptInverseOffers":
-      return { type: Call.Type.ACCEPT_INVERSE_OFFERS, accept_inverse_offers: { inverse_offer_ids: ids(call.inverseOfferIds) } };
+      return {
+        type: Call.Type.ACCEPT_INVERSE_OFFERS,
+        accept_inverse_offers: { inverse_offer_ids: ids(call.inverseOfferIds) },
+      };
     case "declineInverseOffers":
       return {
         type: Call.Type.DECLINE_INVERSE_OFFERS,
-        decline_inverse_offers: { inverse_offer_ids: ids(call.inverseOfferIds), filters: { refuse_seconds: call.refuseSeconds } },
+        decline_inverse_offers: {
+          inverse_offer_ids: ids(call.inverseOfferIds),
+          filters: { refuse_seconds: call.refuseSeconds },
+        },
       };
     case "suppress":
       return { type: Call.Type.SUPPRESS };
@@ -76,7 +85,15 @@ function callToWire(call: SchedulerCall): WireCall {
 }
 
 /** Calls about one agent, task, executor or operation. */
-function aimedCallToWire(call: Extract<SchedulerCall, { type: "kill" | "shutdown" | "acknowledge" | "acknowledgeOperation" | "reconcile" | "reconcileOperations" | "message" }>): WireCall {
+function aimedCallToWire(
+  call: Extract<
+    SchedulerCall,
+    {
+      type:
+        "kill" | "shutdown" | "acknowledge" | "acknowledgeOperation" | "reconcile" | "reconcileOperations" | "message";
+    }
+  >,
+): WireCall {
   switch (call.type) {
     case "kill":
       return {
@@ -97,14 +114,21 @@ function aimedCallToWire(call: Extract<SchedulerCall, { type: "kill" | "shutdown
     case "acknowledgeOperation":
       return {
         type: Call.Type.ACKNOWLEDGE_OPERATION_STATUS,
-        acknowledge_operation_status: { agent_id: maybe(call.agentId, id), operation_id: id(call.operationId), uuid: call.uuid },
+        acknowledge_operation_status: {
+          agent_id: maybe(call.agentId, id),
+          operation_id: id(call.operationId),
+          uuid: call.uuid,
+        },
       };
     case "reconcile": {
       const tasks = call.tasks.map((task) => ({ task_id: id(task.taskId), agent_id: maybe(task.agentId, id) }));
       return { type: Call.Type.RECONCILE, reconcile: { tasks } };
     }
     case "reconcileOperations": {
-      const operations = call.operations.map((operation) => ({ operation_id: id(operation.operationId), agent_id: maybe(operation.agentId, id) }));
+      const operations = call.operations.map((operation) => ({
+        operation_id: id(operation.operationId),
+        agent_id: maybe(operation.agentId, id),
+      }));
       return { type: Call.Type.RECONCILE_OPERATIONS, reconcile_operations: { operations } };
     }
     case "message":
@@ -119,9 +143,17 @@ function aimedCallToWire(call: Extract<SchedulerCall, { type: "kill" | "shutdown
 export function decodeSchedulerEvent(bytes: Uint8Array): SchedulerEvent | Unreadable {
   try {
     const event = Event.decode(bytes);
-    return eventFromWire(event) ?? { type: "unreadable", reason: `The master sent an event of type ${typeText(event)}, which has no meaning here` };
+    return (
+      eventFromWire(event) ?? {
+        type: "unreadable",
+        reason: `The master sent an event of type ${typeText(event)}, which has no meaning here`,
+      }
+    );
   } catch (error) {
-    return { type: "unreadable", reason: `Cannot read an event of ${bytes.length} bytes from the master: ${String(error)}` };
+    return {
+      type: "unreadable",
+      reason: `Cannot read an event of ${bytes.length} bytes from the master: ${String(error)}`,
+    };
   }
 }
 
@@ -138,7 +170,10 @@ function eventFromWire(event: WireEvent): SchedulerEvent | undefined {
     case Type.OFFERS:
       return { type: "offers", offers: (event.offers?.offers ?? []).map(offerFromWire) };
     case Type.INVERSE_OFFERS:
-      return { type: "inverseOffers", inverseOffers: (event.inverse_offers?.inverse_offers ?? []).map(inverseOfferFromWire) };
+      return {
+        type: "inverseOffers",
+        inverseOffers: (event.inverse_offers?.inverse_offers ?? []).map(inverseOfferFromWire),
+      };
     case Type.RESCIND:
       return event.rescind ? { type: "rescinded", offerId: event.rescind.offer_id.value } : undefined;
     case Type.RESCIND_INVERSE_OFFER:
@@ -177,7 +212,12 @@ function subscribedFromWire(subscribed: v1.scheduler.Event.Subscribed.$Propertie
 }
 
 function messageFromWire(message: v1.scheduler.Event.Message.$Properties): SchedulerEvent {
-  return { type: "message", agentId: message.agent_id.value, executorId: message.executor_id.value, data: message.data.slice() };
+  return {
+    type: "message",
+    agentId: message.agent_id.value,
+    executorId: message.executor_id.value,
+    data: message.data.slice(),
+  };
 }
 
 function failureFromWire(failure: v1.scheduler.Event.Failure.$Properties): SchedulerEvent {

@@ -53,7 +53,8 @@ function taskToWire(task: TaskInfo): v1.TaskInfo.$Properties {
 
 export function operationToWire(operation: Operation): v1.Offer.Operation.$Properties {
   const { Type } = v1.Offer.Operation;
-  if (operation.type === "launch") return { type: Type.LAUNCH, launch: { task_infos: operation.tasks.map(taskToWire) } };
+  if (operation.type === "launch")
+    return { type: Type.LAUNCH, launch: { task_infos: operation.tasks.map(taskToWire) } };
   const id = maybe(operation.id, (value) => ({ value }));
   switch (operation.type) {
     case "reserve":
