@@ -1,0 +1,115 @@
+// The scheduler: a pure function from its state and an event to the next state and the actions to carry out.
+import type { Decision } from "../std/decision.ts";
+import { backoffMs, type Backoff } from "../std/backoff.ts";
+import { unreachable } from "../std/assert.ts";
+import { runCommand } from "./commands.ts";
+import { Draft } from "./draft.ts";
+import type { Action, Event } from "./events.ts";
+import { answerOffers, steerOffers } from "./offers.ts";
+import { advancePlans } from "./plans.ts";
+import { expireLeftovers, operationStatus } from "./release.ts";
+import { findNode, nodeOfTask, type State } from "./state.ts";
+import { taskStatus } from "./status.ts";
+
+const RECONCILE_BACKOFF: Backoff = { initialMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.1 };
+const KILL_BACKOFF: Backoff = { initialMs: 5000, factor: 1.5, maxMs: 30_000, jitter: 0.1 };
+/** How often all tasks are asked for, named ones or not. */
+const IMPLICIT_RECONCILE_MS = 900_000;
+
+/** Takes one event in. */
+export function decide(state: State, event: Event): Decision<State, Action> {
+  const draft = new Draft(state, event.nowMs);
+  takeIn(draft, event);
+  expireLeftovers(draft);
+  advancePlans(draft);
+  repeatKills(draft);
+  repeatReconcile(draft);
+  steerOffers(draft);
+  return draft.decision();
+}
+
+function takeIn(draft: Draft, event: Event): void {
+  switch (event.type) {
+    case "subscribed":
+      return subscribed(draft, event.frameworkId, event.masterVersion);
+    case "disconnected":
+      return draft.set({ connected: false });
+    case "offers":
+      return answerOffers(draft, event.offers);
+    case "status":
+      return taskStatus(draft, event.status);
+    case "operation":
+      return operationStatus(draft, event.status);
+    case "command":
+      return runCommand(draft, event.id, event.command);
+    case "callFailed":
+      return draft.act({ type: "note", level: "warn", text: `Call ${event.call.type} failed: ${event.message}` });
+    case "error":
+      return draft.act({ type: "end", message: `Mesos refused the framework: ${event.message}` });
+    case "inverseOffers":
+      // Nodes are not moved for maintenance yet, so the request is refused rather than left open.
+      return draft.act({ type: "declineInverseOffers", inverseOfferIds: event.inverseOffers.map(({ id }) => id), refuseSeconds: 3600 });
+    case "rescinded":
+    case "inverseOfferRescinded":
+    case "failure":
+    case "message":
+    case "heartbeat":
+    case "tick":
+      return;
+    default:
+      return unreachable(event);
+  }
+}
+
+/** A new subscription: everything that may live is asked for before any offer is used. */
+function subscribed(draft: Draft, frameworkId: string, masterVersion: string | undefined): void {
+  const { framework, clusters, offers } = draft.state;
+  if (framework.frameworkId !== undefined && framework.frameworkId !== frameworkId) {
+    return draft.act({
+      type: "end",
+      message: `Cannot go on: Mesos subscribed us as framework "${frameworkId}", our tasks and volumes belong to "${framework.frameworkId}"`,
+    });
+  }
+  if (framework.frameworkId === undefined) draft.putFramework({ ...framework, frameworkId });
+  const tasks = [...clusters.values()].flatMap(({ nodes }) => [...nodes.values()].flatMap(({ task }) => task?.taskId ?? []));
+  draft.set({
+    connected: true,
+    operationFeedback: masterVersion !== undefined && isAtLeast(masterVersion, 1, 8),
+    unreconciled: new Set(tasks),
+    reconcile: { attempt: 0, nextMs: draft.nowMs },
+    // A master that failed over knows neither our suppression nor our filters.
+    offers: { ...offers, suppressed: false, revivedFor: new Set() },
+  });
+}
+
+function isAtLeast(version: string, major: number, minor: number): boolean {
+  const [foundMajor = 0, foundMinor = 0] = version.split(".").map(Number);
+  return foundMajor > major || (foundMajor === major && foundMinor >= minor);
+}
+
+/** Kills get lost; they are sent again until the task has ended. */
+function repeatKills(draft: Draft): void {
+  if (!draft.state.connected) return;
+  for (const [taskId, { agentId, attempt, nextMs }] of draft.state.kills) {
+    if (draft.nowMs < nextMs) continue;
+    draft.act({ type: "kill", taskId, agentId });
+    const next = { agentId, attempt: attempt + 1, nextMs: draft.nowMs + backoffMs(KILL_BACKOFF, attempt, draft.random()) };
+    draft.set({ kills: new Map(draft.state.kills).set(taskId, next) });
+  }
+}
+
+/** Asks for the tasks that Mesos has not told about; when all are known, now and then for all there are. */
+function repeatReconcile(draft: Draft): void {
+  const { connected, unreconciled, reconcile } = draft.state;
+  if (!connected || draft.nowMs < reconcile.nextMs) return;
+  const tasks = [...unreconciled].map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) }));
+  const delayMs = tasks.length > 0 ? backoffMs(RECONCILE_BACKOFF, reconcile.attempt, draft.random()) : IMPLICIT_RECONCILE_MS;
+  draft.act({ type: "reconcile", tasks });
+  draft.set({ reconcile: { attempt: tasks.length > 0 ? reconcile.attempt + 1 : 0, nextMs: draft.nowMs + delayMs } });
+}
+
+function agentOf(state: State, taskId: string): { readonly agentId?: string } {
+  const nodeId = nodeOfTask(taskId);
+  const place = nodeId === undefined ? undefined : findNode(state, nodeId)?.place;
+  return place === undefined ? {} : { agentId: place.agentId };
+}

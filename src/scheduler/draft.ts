@@ -1,0 +1,117 @@
+// A decision in the making: the new state, with a save for every record that changed and the actions so far. Lives only
+// inside one call of `decide`.
+import type { Decision } from "../std/decision.ts";
+import type { Json } from "../std/json.ts";
+import { nextRandom } from "../std/random.ts";
+import type { Action } from "./events.ts";
+import type { ClusterRecord, FrameworkRecord, LeftoverRecord, NodeRecord, PlanRecord, State } from "./state.ts";
+
+export class Draft {
+  readonly nowMs: number;
+  #state: State;
+  readonly #records = new Map<string, Json | undefined>();
+  readonly #actions: Action[] = [];
+
+  constructor(state: State, nowMs: number) {
+    this.#state = state;
+    this.nowMs = nowMs;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Changes what is not stored. */
+  set(change: Partial<Omit<State, "framework" | "clusters" | "plans" | "leftovers" | "settings">>): void {
+    this.#state = { ...this.#state, ...change };
+  }
+
+  act(action: Exclude<Action, { type: "save" | "forget" }>): void {
+    this.#actions.push(action);
+  }
+
+  /** A number in [0, 1) from the state's seed. */
+  random(): number {
+    const { value, seed } = nextRandom(this.#state.seed);
+    this.set({ seed });
+    return value;
+  }
+
+  putFramework(record: FrameworkRecord): void {
+    this.#state = { ...this.#state, framework: record };
+    this.#records.set("framework", record);
+  }
+
+  putCluster(record: ClusterRecord): void {
+    const nodes = this.#state.clusters.get(record.spec.name)?.nodes ?? new Map<string, NodeRecord>();
+    this.#state = { ...this.#state, clusters: with_(this.#state.clusters, record.spec.name, { record, nodes }) };
+    this.#records.set(`clusters/${record.spec.name}`, toJson(record));
+  }
+
+  forgetCluster(name: string): void {
+    this.#state = { ...this.#state, clusters: without(this.#state.clusters, name) };
+    this.#records.set(`clusters/${name}`, undefined);
+  }
+
+  putNode(node: NodeRecord): void {
+    this.#changeNodes(node.cluster, (nodes) => with_(nodes, node.id, node));
+    this.#records.set(`nodes/${node.id}`, toJson(node));
+  }
+
+  forgetNode(node: NodeRecord): void {
+    this.#changeNodes(node.cluster, (nodes) => without(nodes, node.id));
+    this.#records.set(`nodes/${node.id}`, undefined);
+    this.set({ explanations: without(this.#state.explanations, node.id) });
+  }
+
+  putPlan(plan: PlanRecord): void {
+    this.#state = { ...this.#state, plans: with_(this.#state.plans, plan.id, plan) };
+    this.#records.set(`plans/${plan.id}`, toJson(plan));
+  }
+
+  forgetPlan(id: string): void {
+    this.#state = { ...this.#state, plans: without(this.#state.plans, id) };
+    this.#records.set(`plans/${id}`, undefined);
+  }
+
+  putLeftover(leftover: LeftoverRecord): void {
+    const id = leftover.place.reservation;
+    this.#state = { ...this.#state, leftovers: with_(this.#state.leftovers, id, leftover) };
+    this.#records.set(`leftovers/${id}`, toJson(leftover));
+  }
+
+  forgetLeftover(reservation: string): void {
+    this.#state = { ...this.#state, leftovers: without(this.#state.leftovers, reservation) };
+    this.#records.set(`leftovers/${reservation}`, undefined);
+  }
+
+  /** The finished decision: saves first, then the actions in the order they were asked for. */
+  decision(): Decision<State, Action> {
+    const saves = [...this.#records].map(
+      ([path, record]): Action => (record === undefined ? { type: "forget", path } : { type: "save", path, record }),
+    );
+    return { state: this.#state, actions: [...saves, ...this.#actions] };
+  }
+
+  #changeNodes(cluster: string, change: (nodes: ReadonlyMap<string, NodeRecord>) => ReadonlyMap<string, NodeRecord>): void {
+    const found = this.#state.clusters.get(cluster);
+    if (found === undefined) throw new Error(`Cannot change a node: cluster "${cluster}" is unknown`);
+    const changed = { ...found, nodes: change(found.nodes) };
+    this.#state = { ...this.#state, clusters: with_(this.#state.clusters, cluster, changed) };
+  }
+}
+
+/** Records are plain data; only their optional fields keep TypeScript from seeing that they are `Json`. */
+function toJson(record: object): Json {
+  return record as Json;
+}
+
+function with_<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  return new Map(map).set(key, value);
+}
+
+function without<K, V>(map: ReadonlyMap<K, V>, key: K): ReadonlyMap<K, V> {
+  const copy = new Map(map);
+  copy.delete(key);
+  return copy;
+}

@@ -1,0 +1,37 @@
+// What happens to the scheduler, and what it wants done: the two sides of `decide`.
+import type { SchedulerCall, SchedulerEvent } from "../mesos/scheduler-api.ts";
+import type { Json } from "../std/json.ts";
+import type { Fault } from "../std/reason.ts";
+
+/** An operator's command, as the API hands it on. */
+export type Command =
+  | { readonly type: "createCluster"; readonly body: unknown }
+  | { readonly type: "destroyCluster"; readonly cluster: string };
+
+/** The answer to a command. A refused one has changed nothing. */
+export type Reply =
+  | { readonly type: "accepted"; readonly plan: string; readonly cluster: string }
+  | { readonly type: "refused"; readonly why: "invalid" | "exists" | "unknown" | "conflict"; readonly message: string; readonly faults: readonly Fault[] };
+
+/** Time is part of every event: the core has no clock. */
+export type Event = { readonly nowMs: number } & (
+  | SchedulerEvent
+  | { readonly type: "disconnected" }
+  | { readonly type: "callFailed"; readonly call: SchedulerCall; readonly message: string }
+  | { readonly type: "command"; readonly id: number; readonly command: Command }
+  | { readonly type: "tick" }
+);
+
+/**
+ * What `io/run` carries out, in this order: all `save` and `forget` as one transaction, awaited; then the rest. A transaction
+ * that fails ends the process: nothing was sent, and a restart reconciles.
+ */
+export type Action =
+  | { readonly type: "save"; readonly path: string; readonly record: Json }
+  | { readonly type: "forget"; readonly path: string }
+  | SchedulerCall
+  | { readonly type: "reply"; readonly id: number; readonly reply: Reply }
+  /** Mesos will have nothing to do with us any more: the process ends with this message. */
+  | { readonly type: "end"; readonly message: string }
+  /** Something an operator should find in the log. */
+  | { readonly type: "note"; readonly level: "info" | "warn"; readonly text: string };

@@ -1,0 +1,245 @@
+// How a node gets onto an agent: its reservation, its volume, its executor and task, as operations of one ACCEPT.
+import type { ClusterSpec } from "../databases/cluster.ts";
+import type { Database } from "../databases/database.ts";
+import type { NodeTask } from "../databases/node.ts";
+import { createVolume, destroyVolumes, launch, reserve, unreserve, type Operation } from "../mesos/operations.ts";
+import { isReserved, lowestPorts, subtractRanges, take, withoutVolume, type Labels, type Range, type Resource } from "../mesos/resources.ts";
+import type { ExecutorInfo, TaskInfo, Uri } from "../mesos/task.ts";
+import { assert } from "../std/assert.ts";
+import type { AgentOffer, Need } from "./feasible.ts";
+import { databaseOf, memberOf, nodesInOrder } from "./members.ts";
+import { rackOn } from "./rank.ts";
+import { releaseId } from "./release.ts";
+import type { ClusterState, Footprint, LeftoverRecord, NodeRecord, Place, State } from "./state.ts";
+
+/** What our executor takes besides the database. */
+const EXECUTOR = { cpus: 0.1, memMb: 128 };
+
+/** What admin tasks (repair, cleanup, …) may take later, reserved with the node so that they never wait for room. */
+const ADMIN = { cpus: 0.1, memMb: 32 };
+
+/** Where the volume is mounted in the sandbox. */
+const VOLUME_PATH = "data";
+
+/** How long a database may take to drain and stop. */
+const GRACE_MS = 120_000;
+
+const FRAMEWORK_LABEL = "ringmaster.framework";
+const RESERVATION_LABEL = "ringmaster.reservation";
+
+/** Labels that tell a reservation from all others, those of other frameworks of our role included. */
+function ownerLabels(frameworkId: string, reservation: string): Labels {
+  return { [FRAMEWORK_LABEL]: frameworkId, [RESERVATION_LABEL]: reservation };
+}
+
+/** The id of the reservation of ours that a resource is in; undefined: it is not ours. */
+export function reservationOf(resource: Resource, frameworkId: string | undefined): string | undefined {
+  const labels = resource.reservations.at(-1)?.labels;
+  return frameworkId !== undefined && labels?.[FRAMEWORK_LABEL] === frameworkId ? labels[RESERVATION_LABEL] : undefined;
+}
+
+/** What a new node of a cluster needs of an agent. */
+export function needOf(spec: ClusterSpec, database: Database): Need {
+  const names = [...database.ports, "api"];
+  return {
+    cpus: thousandth(spec.resources.cpus + EXECUTOR.cpus + ADMIN.cpus),
+    memMb: spec.resources.memMb + EXECUTOR.memMb + ADMIN.memMb,
+    diskMb: spec.resources.diskMb,
+    fixedPorts: spec.ports,
+    morePorts: names.filter((name) => spec.ports[name] === undefined).length,
+  };
+}
+
+/** 0.1 + 0.2 as Mesos adds it. */
+function thousandth(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+export type Launch = { readonly node: NodeRecord; readonly operations: readonly Operation[] };
+
+/** RESERVE, CREATE and LAUNCH of a node that has no place yet. The agent must be feasible for it. */
+export function placeNode(state: State, cluster: ClusterState, node: NodeRecord, agent: AgentOffer, nowMs: number): Launch {
+  const frameworkId = knownFrameworkId(state);
+  const { spec } = cluster.record;
+  const need = needOf(spec, databaseOf(cluster));
+  const reservation = `${node.id}.${state.framework.launches}`;
+  const footprint: Footprint = {
+    cpus: need.cpus,
+    memMb: need.memMb,
+    diskMb: need.diskMb,
+    ports: choosePorts(state, cluster, agent.free.ports),
+  };
+  const place: Place = {
+    agentId: agent.agentId,
+    hostname: agent.hostname,
+    reservation,
+    volume: reservation,
+    footprint,
+    fields: agent.fields,
+  };
+  const resources = agent.offers.flatMap((offer) => offer.resources);
+  const cut = take(resources, "unreserved", { ...footprint, ports: Object.values(footprint.ports) });
+  assert(cut !== undefined, () => `agent "${agent.hostname}" was feasible for node "${node.id}" and cannot be cut`);
+  const reserving = reserve(cut.taken, {
+    role: state.settings.role,
+    ...(state.settings.principal === undefined ? {} : { principal: state.settings.principal }),
+    labels: { ...ownerLabels(frameworkId, reservation), "ringmaster.cluster": spec.name, "ringmaster.node": node.id },
+  });
+  const disk = reserving.resources.find((resource) => resource.name === "disk");
+  assert(disk !== undefined, () => `the reservation of node "${node.id}" has no disk`);
+  const creating = createVolume(disk, {
+    id: place.volume,
+    containerPath: VOLUME_PATH,
+    ...(state.settings.principal === undefined ? {} : { principal: state.settings.principal }),
+  });
+  const held = reserving.resources.map((resource) => (resource === disk ? creating.volume : resource));
+  const placed: NodeRecord = { ...node, place, rack: node.rack ?? rackOn(spec, agent.fields) };
+  const started = startOn(state, cluster, placed, place, held, nowMs);
+  return { node: started.node, operations: [reserving.operation, creating.operation, ...started.operations] };
+}
+
+/**
+ * LAUNCH of a node on the reservation and volume it has. Undefined when the offer does not hold all of them (yet): Mesos gives
+ * the parts of an ended executor back one by one.
+ */
+export function relaunchNode(state: State, cluster: ClusterState, node: NodeRecord, agent: AgentOffer, nowMs: number): Launch | undefined {
+  const { place } = node;
+  if (place === undefined || place.agentId !== agent.agentId) return undefined;
+  const held = heldResources(state, place, agent);
+  return isWhole(place, held, ownerLabels(knownFrameworkId(state), place.reservation)) ? startOn(state, cluster, node, place, held, nowMs) : undefined;
+}
+
+/** DESTROY and UNRESERVE of what no node keeps. Undefined when the offer has not all of it. */
+export function releaseLeftover(state: State, leftover: LeftoverRecord, agent: AgentOffer, nowMs: number): readonly Operation[] | undefined {
+  const owner = ownerLabels(knownFrameworkId(state), leftover.place.reservation);
+  const held = heldResources(state, leftover.place, agent);
+  if (!isWhole(leftover.place, held, owner)) return undefined;
+  const volumes = held.filter((resource) => resource.volume !== undefined);
+  const id = state.operationFeedback ? releaseId(leftover, nowMs) : undefined;
+  return [...(volumes.length === 0 ? [] : [destroyVolumes(volumes, owner)]), unreserve(held.map(withoutVolume), owner, id)];
+}
+
+function heldResources(state: State, place: Place, agent: AgentOffer): readonly Resource[] {
+  const owner = ownerLabels(knownFrameworkId(state), place.reservation);
+  return agent.offers.flatMap((offer) => offer.resources).filter((resource) => isReserved(resource, owner));
+}
+
+/** Whether everything of the reservation is there; its disk as the volume or, before its CREATE or after its DESTROY, as plain disk. */
+function isWhole(place: Place, held: readonly Resource[], owner: Labels): boolean {
+  const { cpus, memMb, diskMb, ports } = place.footprint;
+  const amount = { cpus, memMb, diskMb, ports: Object.values(ports) };
+  return take(held.map(withoutVolume), owner, amount) !== undefined;
+}
+
+function knownFrameworkId(state: State): string {
+  const { frameworkId } = state.framework;
+  assert(frameworkId !== undefined, () => "an offer came before the framework had an id");
+  return frameworkId;
+}
+
+/**
+ * Ports of a new node by name: those fixed by the cluster, the others from the offer. Ports that no other node of ours has are
+ * preferred even across agents, since databases also bind ports on the loopback address, which agents on one machine share.
+ */
+function choosePorts(state: State, cluster: ClusterState, offered: readonly Range[]): Readonly<Record<string, number>> {
+  const { spec } = cluster.record;
+  const names = [...databaseOf(cluster).ports, "api"];
+  const open = names.filter((name) => spec.ports[name] === undefined);
+  const used = [...state.clusters.values()].flatMap(({ nodes }) => [...nodes.values()].flatMap((node) => Object.values(node.place?.footprint.ports ?? {})));
+  const range = (port: number): Range => ({ begin: port, end: port });
+  const free_ = subtractRanges(offered, Object.values(spec.ports).map(range));
+  const unused = lowestPorts(subtractRanges(free_, used.map(range)), open.length);
+  const chosen = unused.length === open.length ? unused : lowestPorts(free_, open.length);
+  const entries = names.map((name) => [name, spec.ports[name] ?? chosen[open.indexOf(name)]] as const);
+  return Object.fromEntries(entries.filter((entry): entry is readonly [string, number] => entry[1] !== undefined));
+}
+
+/** The LAUNCH of a node on resources that it holds, and the node as it is once that is sent. */
+function startOn(state: State, cluster: ClusterState, node: NodeRecord, place: Place, held: readonly Resource[], nowMs: number): Launch {
+  const { spec } = cluster.record;
+  const frameworkId = knownFrameworkId(state);
+  const owner = ownerLabels(frameworkId, place.reservation);
+  const executorId = `${node.id}.${state.framework.launches}`;
+  const taskId = `${executorId}.server`;
+  const forTask = take(held, owner, { ...spec.resources, diskMb: 0, ports: [] });
+  const forExecutor = take(forTask?.rest ?? [], owner, { ...EXECUTOR, diskMb: 0, ports: Object.values(place.footprint.ports) });
+  const volumes = held.filter((resource) => resource.volume?.id === place.volume);
+  assert(forTask !== undefined && forExecutor !== undefined, () => `the reservation of node "${node.id}" is smaller than its task`);
+  assert(volumes.length === 1, () => `node "${node.id}" needs its volume "${place.volume}", the offer has ${volumes.length} of that id`);
+  // The volume belongs to the executor: Mesos then offers it again only when the whole container is gone, never while a
+  // database process could still write to it.
+  const executor = executorInfo(state, cluster, node, executorId, frameworkId, [...forExecutor.taken, ...volumes]);
+  const task: TaskInfo = {
+    name: node.id,
+    taskId,
+    agentId: place.agentId,
+    resources: forTask.taken,
+    executor,
+    data: new TextEncoder().encode(JSON.stringify(nodeTask(state, cluster, node, place))),
+    labels: { "ringmaster.cluster": spec.name, "ringmaster.node": node.id },
+    killGraceMs: GRACE_MS,
+    discovery: { name: node.id, ports: place.footprint.ports },
+  };
+  const launched: NodeRecord = { ...node, phase: "launching", sinceMs: nowMs, healthy: false, task: { taskId, executorId } };
+  return { node: launched, operations: [launch([task])] };
+}
+
+function executorInfo(
+  state: State,
+  cluster: ClusterState,
+  node: NodeRecord,
+  executorId: string,
+  frameworkId: string,
+  resources: readonly Resource[],
+): ExecutorInfo {
+  const { spec } = cluster.record;
+  const { artifactUri, user } = state.settings;
+  const isArchive = /\.(?:tar|tgz|tar\.gz|tar\.xz|tar\.bz2|zip)$/.test(artifactUri);
+  const artifact: Uri = isArchive
+    ? { value: artifactUri, extract: true, cache: true }
+    : { value: artifactUri, executable: true, extract: false, cache: true, outputFile: "ringmaster" };
+  const packages = [spec.package, ...(spec.jre === undefined ? [] : [spec.jre])];
+  return {
+    executorId,
+    frameworkId,
+    name: `ringmaster executor of ${node.id}`,
+    source: state.framework.name,
+    resources,
+    command: {
+      uris: [artifact, ...packages.map(({ uri }): Uri => ({ value: uri, extract: true, cache: true }))],
+      environment: {},
+      value: "exec ./ringmaster executor",
+      ...(user === undefined ? {} : { user }),
+    },
+    labels: { "ringmaster.cluster": spec.name, "ringmaster.node": node.id },
+    shutdownGraceMs: GRACE_MS,
+  };
+}
+
+function nodeTask(state: State, cluster: ClusterState, node: NodeRecord, place: Place): NodeTask {
+  const { spec } = cluster.record;
+  const self = memberOf({ ...node, place });
+  const members = nodesInOrder(cluster).map((other) => (other.id === node.id ? self : memberOf(other)));
+  return {
+    schema: 1,
+    framework: state.framework.name,
+    cluster: spec.name,
+    node: node.id,
+    database: spec.database,
+    version: spec.version,
+    generation: node.generation,
+    expectData: node.joined,
+    hostname: place.hostname,
+    datacenter: spec.datacenter,
+    rack: self.rack,
+    cpus: spec.resources.cpus,
+    memMb: spec.resources.memMb,
+    ports: place.footprint.ports,
+    seeds: databaseOf(cluster).seeds(spec, members, self),
+    volume: VOLUME_PATH,
+    env: spec.env,
+    settings: spec.settings,
+    graceMs: GRACE_MS,
+    token: state.framework.token,
+  };
+}

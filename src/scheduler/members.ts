@@ -1,0 +1,54 @@
+// A cluster's nodes as its database's rules see them, and whether a node may start.
+import { findDatabase } from "../databases/all.ts";
+import type { Database, Member } from "../databases/database.ts";
+import type { Reason } from "../std/reason.ts";
+import type { ClusterState, NodeRecord } from "./state.ts";
+
+/** The database of a cluster. Throws when this binary does not have it: the record is from a newer one. */
+export function databaseOf(cluster: ClusterState): Database {
+  const { name, database } = cluster.record.spec;
+  const found = findDatabase(database);
+  if (found === undefined) throw new Error(`Cannot run cluster "${name}": this ringmaster has no database "${database}"`);
+  return found;
+}
+
+export function memberOf(node: NodeRecord): Member {
+  return {
+    node: node.id,
+    hostname: node.place?.hostname ?? "",
+    rack: node.rack ?? "",
+    ports: node.place?.footprint.ports ?? {},
+    joined: node.joined,
+    state: memberState(node),
+  };
+}
+
+function memberState(node: NodeRecord): Member["state"] {
+  if (node.phase === "running" && node.healthy) return "serving";
+  return node.task === undefined ? "absent" : "starting";
+}
+
+/** Nodes in the order of their numbers. */
+export function nodesInOrder(cluster: ClusterState): readonly NodeRecord[] {
+  return [...cluster.nodes.values()].sort((a, b) => a.number - b.number);
+}
+
+/** Why the node must not be started now; empty: it may, as far as we and its database are concerned. */
+export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: number): readonly Reason[] {
+  if (node.phase === "lost") {
+    const found = node.lastFailure?.message ?? "its data is gone";
+    return [{ check: "data", found, wanted: "its volume, or a replacement of the node" }];
+  }
+  const reasons: Reason[] = [];
+  if (nowMs < node.retryAtMs) {
+    reasons.push({
+      check: "back-off",
+      found: `${node.failures} failures in a row, the last: ${node.lastFailure?.message ?? "unknown"}`,
+      wanted: `the next try in ${Math.ceil((node.retryAtMs - nowMs) / 1000)} s`,
+    });
+  }
+  const members = nodesInOrder(cluster).map(memberOf);
+  const turn = databaseOf(cluster).mayStart(cluster.record.spec, members, memberOf(node));
+  if (turn !== undefined) reasons.push(turn);
+  return reasons;
+}

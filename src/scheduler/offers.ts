@@ -1,0 +1,203 @@
+// The offer conversation: every offer is answered at once; SUPPRESS when nothing is wanted, REVIVE when something new is.
+import type { Offer } from "../mesos/offer.ts";
+import type { Operation } from "../mesos/operations.ts";
+import { free } from "../mesos/resources.ts";
+import type { Reason } from "../std/reason.ts";
+import type { Draft } from "./draft.ts";
+import { infeasible, type AgentOffer, type Scene } from "./feasible.ts";
+import { needOf, placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
+import { databaseOf, startReasons } from "./members.ts";
+import { rank } from "./rank.ts";
+import { releaseId } from "./release.ts";
+import { REVIVE_TOKENS, type ClusterState, type NodeRecord } from "./state.ts";
+import { wants, type Want } from "./wants.ts";
+
+/** Refusal of what nobody needs; an agent that gets more room, and a REVIVE, come through all the same. */
+const LONG_REFUSAL_S = 3600;
+/** Refusal while something is wanted that this offer does not do for. */
+const RETRY_REFUSAL_S = 60;
+/** Refusal of a part of a reservation whose rest Mesos has not given back yet, and of offers that come too early. */
+const SHORT_REFUSAL_S = 1;
+/** One revive comes back into the bucket in this time. */
+const TOKEN_MS = 5000;
+/** Agents whose reasons are kept for each node. */
+const EXPLAINED_AGENTS = 200;
+/** A wish that stays unmet asks for all offers again after this. */
+const REVIVE_AGAIN_MS = 300_000;
+
+/** Answers a batch of offers. */
+export function answerOffers(draft: Draft, offers: readonly Offer[]): void {
+  draft.set({ offers: { ...draft.state.offers, lastOfferMs: draft.nowMs } });
+  if (!draft.state.connected || draft.state.unreconciled.size > 0) {
+    decline(draft, offers, SHORT_REFUSAL_S);
+    return;
+  }
+  const agents = byAgent(offers);
+  const round = new Round(draft, agents);
+  for (const want of wants(draft.state, draft.nowMs)) round.serve(want);
+  round.answer();
+}
+
+function decline(draft: Draft, offers: readonly Offer[], refuseSeconds: number): void {
+  if (offers.length > 0) draft.act({ type: "decline", offerIds: offers.map(({ id }) => id), refuseSeconds });
+}
+
+/** Offers of one agent belong together: Mesos splits them, an ACCEPT may join them. */
+function byAgent(offers: readonly Offer[]): ReadonlyMap<string, AgentOffer> {
+  const groups = Map.groupBy(offers, ({ agentId }) => agentId);
+  return new Map(
+    [...groups].map(([agentId, group]) => {
+      const [first] = group;
+      const fields: Record<string, string> = { ...first?.attributes, hostname: first?.hostname ?? "" };
+      if (first?.region !== undefined) fields["@region"] = first.region;
+      if (first?.zone !== undefined) fields["@zone"] = first.zone;
+      const resources = group.flatMap((offer) => offer.resources);
+      return [agentId, { agentId, hostname: first?.hostname ?? "", offers: group, free: free(resources, "unreserved"), fields }];
+    }),
+  );
+}
+
+/** One batch of offers being dealt out. An agent's offers serve any number of releases and at most one launch. */
+class Round {
+  readonly #draft: Draft;
+  readonly #agents: ReadonlyMap<string, AgentOffer>;
+  readonly #operations = new Map<string, Operation[]>();
+  readonly #launched = new Set<string>();
+  readonly #partial = new Set<string>();
+  #unmet = false;
+
+  constructor(draft: Draft, agents: ReadonlyMap<string, AgentOffer>) {
+    this.#draft = draft;
+    this.#agents = agents;
+  }
+
+  serve(want: Want): void {
+    switch (want.type) {
+      case "release": {
+        const agent = this.#agents.get(want.leftover.place.agentId);
+        const { state, nowMs } = this.#draft;
+        const operations = agent === undefined ? undefined : releaseLeftover(state, want.leftover, agent, nowMs);
+        if (operations === undefined) return this.#missed(agent, want.leftover.place.reservation);
+        this.#add(want.leftover.place.agentId, operations);
+        const operation = { id: releaseId(want.leftover, nowMs), sentMs: nowMs };
+        return this.#draft.putLeftover({ ...want.leftover, certain: true, operation });
+      }
+      case "relaunch": {
+        const agent = this.#agents.get(want.node.place?.agentId ?? "");
+        if (!this.#mayStart(want.node)) return;
+        const started = agent === undefined || this.#launched.has(agent.agentId) ? undefined : this.#relaunch(want.cluster, want.node, agent);
+        return started === undefined ? this.#missed(agent, want.node.place?.reservation ?? "") : this.#launch(started);
+      }
+      case "place":
+        return this.#place(want.node);
+    }
+  }
+
+  #relaunch(cluster: ClusterState, node: NodeRecord, agent: AgentOffer): Launch | undefined {
+    return relaunchNode(this.#draft.state, cluster, node, agent, this.#draft.nowMs);
+  }
+
+  /** An earlier want of this round may have taken the turn of a later one. */
+  #mayStart(node: NodeRecord): boolean {
+    const cluster = this.#draft.state.clusters.get(node.cluster);
+    return cluster !== undefined && startReasons(cluster, node, this.#draft.nowMs).length === 0;
+  }
+
+  #place(node: NodeRecord): void {
+    const { state, nowMs } = this.#draft;
+    const cluster = state.clusters.get(node.cluster);
+    if (cluster === undefined || !this.#mayStart(node)) return;
+    const { spec } = cluster.record;
+    const placed = [...cluster.nodes.values()].filter((other) => other.place !== undefined && other.id !== node.id);
+    const open = [...this.#agents.values()].filter(({ agentId }) => !this.#launched.has(agentId));
+    const known = (field: string): ReadonlySet<string> =>
+      new Set([...open.map(({ fields }) => fields[field]), ...placed.map((other) => other.place?.fields[field])].filter((value) => value !== undefined));
+    const scene: Scene = { spec, need: needOf(spec, databaseOf(cluster)), placed, known, nowMs };
+    const judged = open.map((agent) => ({ agent, reasons: infeasible(agent, scene) }));
+    const fitting = judged.filter(({ reasons }) => reasons.length === 0).map(({ agent }) => agent);
+    const [best] = rank(fitting, spec, placed, (agentId) => nodesOnAgent(state.clusters, agentId));
+    if (best === undefined) {
+      this.#unmet = true;
+      explain(this.#draft, node, judged);
+      return;
+    }
+    this.#launch(placeNode(state, cluster, node, best, nowMs));
+  }
+
+  #launch(launch: Launch): void {
+    const { node, operations } = launch;
+    if (node.place === undefined) throw new Error(`Cannot launch node "${node.id}": it has no place`);
+    this.#draft.putFramework({ ...this.#draft.state.framework, launches: this.#draft.state.framework.launches + 1 });
+    this.#draft.putNode(node);
+    const explanations = new Map(this.#draft.state.explanations);
+    explanations.delete(node.id);
+    this.#draft.set({ explanations });
+    this.#launched.add(node.place.agentId);
+    this.#add(node.place.agentId, operations);
+  }
+
+  #add(agentId: string, operations: readonly Operation[]): void {
+    this.#operations.set(agentId, [...(this.#operations.get(agentId) ?? []), ...operations]);
+  }
+
+  /** Notes that a want got nothing, and whether the agent offered a part of its reservation. */
+  #missed(agent: AgentOffer | undefined, reservation: string): void {
+    this.#unmet = true;
+    const { frameworkId } = this.#draft.state.framework;
+    const resources = agent?.offers.flatMap((offer) => offer.resources) ?? [];
+    if (agent !== undefined && resources.some((resource) => reservationOf(resource, frameworkId) === reservation)) this.#partial.add(agent.agentId);
+  }
+
+  /** Accepts what is used, declines the rest. */
+  answer(): void {
+    const unused: Offer[] = [];
+    const partial: Offer[] = [];
+    for (const agent of this.#agents.values()) {
+      const operations = this.#operations.get(agent.agentId);
+      if (operations !== undefined) {
+        const offerIds = agent.offers.map(({ id }) => id);
+        this.#draft.act({ type: "accept", offerIds, operations, refuseSeconds: SHORT_REFUSAL_S });
+      } else if (this.#partial.has(agent.agentId)) partial.push(...agent.offers);
+      else unused.push(...agent.offers);
+    }
+    decline(this.#draft, partial, SHORT_REFUSAL_S);
+    decline(this.#draft, unused, this.#unmet ? RETRY_REFUSAL_S : LONG_REFUSAL_S);
+  }
+}
+
+function nodesOnAgent(clusters: ReadonlyMap<string, ClusterState>, agentId: string): number {
+  let count = 0;
+  for (const { nodes } of clusters.values()) for (const node of nodes.values()) if (node.place?.agentId === agentId) count++;
+  return count;
+}
+
+/** Keeps the reasons of this round; agents that did not offer now keep what was said of them before. */
+function explain(draft: Draft, node: NodeRecord, judged: readonly { readonly agent: AgentOffer; readonly reasons: readonly Reason[] }[]): void {
+  const agents = new Map(draft.state.explanations.get(node.id)?.agents);
+  for (const { agent, reasons } of judged) {
+    if (agents.size >= EXPLAINED_AGENTS && !agents.has(agent.agentId)) break;
+    agents.set(agent.agentId, { hostname: agent.hostname, reasons });
+  }
+  draft.set({ explanations: new Map(draft.state.explanations).set(node.id, { atMs: draft.nowMs, agents }) });
+}
+
+/** Asks for offers when something new is wanted, and for none when nothing is. */
+export function steerOffers(draft: Draft): void {
+  const { offers, connected, unreconciled } = draft.state;
+  if (!connected || unreconciled.size > 0) return;
+  const keys = new Set(wants(draft.state, draft.nowMs).map(({ key }) => key));
+  if (keys.size === 0) {
+    if (!offers.suppressed) draft.act({ type: "suppress" });
+    if (!offers.suppressed || offers.revivedFor.size > 0) draft.set({ offers: { ...offers, suppressed: true, revivedFor: new Set() } });
+    return;
+  }
+  const gained = Math.floor((draft.nowMs - offers.tokensMs) / TOKEN_MS);
+  const full = offers.tokens + gained >= REVIVE_TOKENS;
+  const tokens = full ? REVIVE_TOKENS : offers.tokens + gained;
+  const tokensMs = full ? draft.nowMs : offers.tokensMs + gained * TOKEN_MS;
+  const isNew = [...keys].some((key) => !offers.revivedFor.has(key));
+  const isStale = draft.nowMs >= Math.max(offers.lastOfferMs ?? 0, offers.revivedMs) + REVIVE_AGAIN_MS;
+  if ((!isNew && !isStale) || tokens === 0) return;
+  draft.act({ type: "revive" });
+  draft.set({ offers: { ...offers, suppressed: false, revivedFor: keys, revivedMs: draft.nowMs, tokens: tokens - 1, tokensMs } });
+}

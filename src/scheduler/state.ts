@@ -1,0 +1,226 @@
+// What the scheduler knows: the records that it keeps in the store, and what it may forget at a restart.
+import type { ClusterSpec } from "../databases/cluster.ts";
+import type { NodeFailure } from "../databases/node.ts";
+import type { Seed } from "../std/random.ts";
+import type { Reason } from "../std/reason.ts";
+
+/** Schema version of every record below. */
+export const SCHEMA = 1;
+
+/** Record `framework`. */
+export type FrameworkRecord = {
+  readonly schema: number;
+  readonly name: string;
+  /** Given by Mesos at the first subscription. */
+  readonly frameworkId?: string;
+  /** How many launches there were; the next one's number is part of task, executor and reservation ids, which so never repeat. */
+  readonly launches: number;
+  /** Secret that executors want to hear before they answer. */
+  readonly token: string;
+};
+
+/** Record `clusters/<name>`. */
+export type ClusterRecord = {
+  readonly schema: number;
+  readonly spec: ClusterSpec;
+  readonly createdMs: number;
+  /** Number of the next node; a number is never used twice. */
+  readonly nextNode: number;
+  readonly nextPlan: number;
+  /** "removed": a remove plan is at work, nothing is started any more. */
+  readonly goal: "running" | "removed";
+};
+
+/**
+ * Our state of a node.
+ * - "waiting": has no place yet.
+ * - "launching": the launch is saved and sent; Mesos has not said anything.
+ * - "starting", "running": as its task. "unreachable": its agent is out of sight, the process may well live.
+ * - "stopping": killed by a plan, not ended yet. "stopped": ended by a plan, its volume is kept.
+ * - "down": ended by itself; to be launched again on its volume.
+ * - "lost": its data is gone (agent gone, volume empty): only a replacement helps.
+ * - "releasing": its volume and reservation are being given back.
+ */
+export type NodePhase =
+  | "waiting" | "launching" | "starting" | "running" | "unreachable" | "stopping" | "stopped" | "down" | "lost" | "releasing";
+
+/** What is reserved on an agent for one node, the executor's and the admin tasks' share included. */
+export type Footprint = { readonly cpus: number; readonly memMb: number; readonly diskMb: number; readonly ports: Readonly<Record<string, number>> };
+
+/** Where a node's reservation and volume are. */
+export type Place = {
+  readonly agentId: string;
+  readonly hostname: string;
+  /** Reservation id: the label that marks every resource of this reservation. */
+  readonly reservation: string;
+  /** Persistence id of the volume. */
+  readonly volume: string;
+  readonly footprint: Footprint;
+  /** What constraints are about: "hostname", "@region", "@zone" and every attribute of the agent. */
+  readonly fields: Readonly<Record<string, string>>;
+};
+
+export type Failure = { readonly atMs: number; readonly state: string; readonly message: string; readonly kind?: NodeFailure };
+
+/** Record `nodes/<id>`. */
+export type NodeRecord = {
+  readonly schema: number;
+  /** `<framework>-<cluster>-<number>`. */
+  readonly id: string;
+  readonly cluster: string;
+  readonly number: number;
+  readonly phase: NodePhase;
+  readonly sinceMs: number;
+  readonly place?: Place;
+  /** The task that may be alive: set before the launch is sent, gone with the terminal status. */
+  readonly task?: { readonly taskId: string; readonly executorId: string };
+  /** Fixed with the first place; a database's data belongs to its rack. */
+  readonly rack?: string;
+  /** Which volume of this node the present one is, from 1. */
+  readonly generation: number;
+  /** Whether the node was a full member once, so that its volume holds data. */
+  readonly joined: boolean;
+  /** False while the running node's probes fail. */
+  readonly healthy: boolean;
+  /** Failures in a row; the next start waits until `retryAtMs`. */
+  readonly failures: number;
+  readonly retryAtMs: number;
+  readonly lastFailure?: Failure;
+};
+
+export type StepType = "start" | "stop" | "release" | "forget";
+export type StepStatus = "pending" | "running" | "done";
+
+export type Step = {
+  readonly type: StepType;
+  /** Node id; "forget" has none: it is about the cluster. */
+  readonly node?: string;
+  readonly status: StepStatus;
+  readonly startedMs?: number;
+  readonly endedMs?: number;
+};
+
+export type PlanKind = "deploy" | "recover" | "remove";
+
+/** Record `plans/<id>`: an operator's command or a failure, as steps that survive the scheduler. */
+export type PlanRecord = {
+  readonly schema: number;
+  /** `<cluster>-<kind>-<number>`. */
+  readonly id: string;
+  readonly kind: PlanKind;
+  readonly cluster: string;
+  readonly status: "running" | "done" | "aborted";
+  readonly createdMs: number;
+  readonly endedMs?: number;
+  readonly steps: readonly Step[];
+};
+
+/** Record `leftovers/<reservation>`: a reservation of ours that no node keeps; given back as soon as its agent offers it. */
+export type LeftoverRecord = {
+  readonly schema: number;
+  readonly node: string;
+  readonly cluster: string;
+  readonly place: Place;
+  readonly sinceMs: number;
+  /** False: whether Mesos ever made the reservation is unknown; forgotten when it does not show up. */
+  readonly certain: boolean;
+  /** The release under way: its operation id, when it was sent. */
+  readonly operation?: { readonly id: string; readonly sentMs: number };
+};
+
+export type ClusterState = { readonly record: ClusterRecord; readonly nodes: ReadonlyMap<string, NodeRecord> };
+
+/** Why the offers of late did not do for a node: by agent id, bounded. */
+export type Explanation = {
+  readonly atMs: number;
+  readonly agents: ReadonlyMap<string, { readonly hostname: string; readonly reasons: readonly Reason[] }>;
+};
+
+/** What the operator fixed by flags; constant while the scheduler runs. */
+export type Settings = {
+  readonly role: string;
+  readonly principal?: string;
+  /** Where agents fetch this binary from. */
+  readonly artifactUri: string;
+  /** The user that executors run as; without one, Mesos decides. */
+  readonly user?: string;
+};
+
+export type State = {
+  readonly settings: Settings;
+  readonly framework: FrameworkRecord;
+  readonly clusters: ReadonlyMap<string, ClusterState>;
+  readonly plans: ReadonlyMap<string, PlanRecord>;
+  readonly leftovers: ReadonlyMap<string, LeftoverRecord>;
+  // From here on: not stored, rebuilt after a restart.
+  readonly seed: Seed;
+  readonly connected: boolean;
+  /** Whether agents report the outcome of operations (Mesos 1.8 and later). */
+  readonly operationFeedback: boolean;
+  /** Tasks whose state Mesos has not told since the subscription, by task id. While any is left no offer is used. */
+  readonly unreconciled: ReadonlySet<string>;
+  readonly reconcile: { readonly attempt: number; readonly nextMs: number };
+  /** Kills to repeat until the task has ended, by task id. */
+  readonly kills: ReadonlyMap<string, { readonly agentId: string; readonly attempt: number; readonly nextMs: number }>;
+  readonly offers: OfferFlow;
+  readonly explanations: ReadonlyMap<string, Explanation>;
+  /** Tasks and reservations with our mark that no record knows: shown, never touched. By id. */
+  readonly orphans: ReadonlyMap<string, { readonly type: "task" | "reservation"; readonly hostname: string; readonly seenMs: number }>;
+};
+
+/** Our side of the offer conversation. */
+export type OfferFlow = {
+  /** Whether Mesos was asked to send none. */
+  readonly suppressed: boolean;
+  /** Keys of the wants that the last revive was for: a new one is a reason for another. */
+  readonly revivedFor: ReadonlySet<string>;
+  readonly revivedMs: number;
+  /** Revives left, and since when they are counted: a bucket that fills slowly. */
+  readonly tokens: number;
+  readonly tokensMs: number;
+  readonly lastOfferMs?: number;
+};
+
+/** State of a scheduler that starts with what the store has. */
+export function initialState(settings: Settings, seed: Seed, records: Pick<State, "framework" | "clusters" | "plans" | "leftovers">): State {
+  return {
+    settings,
+    ...records,
+    seed,
+    connected: false,
+    operationFeedback: false,
+    unreconciled: new Set(),
+    reconcile: { attempt: 0, nextMs: 0 },
+    kills: new Map(),
+    offers: { suppressed: false, revivedFor: new Set(), revivedMs: 0, tokens: REVIVE_TOKENS, tokensMs: 0 },
+    explanations: new Map(),
+    orphans: new Map(),
+  };
+}
+
+/** Revives that may come in a burst. */
+export const REVIVE_TOKENS = 16;
+
+/** The cluster's name in a node id; node ids are `<framework>-<cluster>-<number>`. */
+export function clusterOf(framework: string, nodeId: string): string | undefined {
+  const end = nodeId.lastIndexOf("-");
+  if (!nodeId.startsWith(`${framework}-`) || end <= framework.length) return undefined;
+  return nodeId.slice(framework.length + 1, end);
+}
+
+/** The node that a task id belongs to: task ids are `<node>.<launch>.<name>`. */
+export function nodeOfTask(taskId: string): string | undefined {
+  const match = /^(.+)\.\d+\.[^.]+$/.exec(taskId);
+  return match?.[1];
+}
+
+/** The node record, looked up by its id. */
+export function findNode(state: State, nodeId: string): NodeRecord | undefined {
+  const cluster = clusterOf(state.framework.name, nodeId);
+  return cluster === undefined ? undefined : state.clusters.get(cluster)?.nodes.get(nodeId);
+}
+
+/** Plans of a cluster that are not finished. */
+export function activePlans(state: State, cluster: string): readonly PlanRecord[] {
+  return [...state.plans.values()].filter((plan) => plan.cluster === cluster && plan.status === "running");
+}

@@ -1,0 +1,133 @@
+// What Mesos says about a task, taken over into its node.
+import { FAILURE_LABEL, type NodeFailure } from "../databases/node.ts";
+import { isTerminal, type TaskStatus } from "../mesos/task.ts";
+import { backoffMs, type Backoff } from "../std/backoff.ts";
+import type { Draft } from "./draft.ts";
+import { ensureRecovery } from "./plans.ts";
+import { giveBack } from "./release.ts";
+import { findNode, nodeOfTask, type Failure, type NodeRecord } from "./state.ts";
+
+/** Wait before the second start after a failure and all further ones; the first is tried at once. */
+const CRASH_BACKOFF: Backoff = { initialMs: 10_000, factor: 2, maxMs: 300_000, jitter: 0.2 };
+
+/** A node that ran this long before it failed starts the count anew. */
+const STABLE_MS = 600_000;
+
+/** Orphans that are kept for showing. */
+const ORPHANS_KEPT = 1000;
+
+/** Takes a status update in, and acknowledges it once what it changed is saved. */
+export function taskStatus(draft: Draft, status: TaskStatus): void {
+  settle(draft, status.taskId);
+  const nodeId = nodeOfTask(status.taskId);
+  const node = nodeId === undefined ? undefined : findNode(draft.state, nodeId);
+  if (node === undefined) orphanTask(draft, status);
+  else if (node.task?.taskId !== status.taskId) supersededTask(draft, node, status);
+  else if (isTerminal(status.state)) ended(draft, node, status);
+  else alive(draft, node, status);
+  const { agentId, taskId, uuid } = status;
+  if (uuid !== undefined && agentId !== undefined) draft.act({ type: "acknowledge", agentId, taskId, uuid });
+}
+
+/** The task's state is known now. */
+function settle(draft: Draft, taskId: string): void {
+  if (!draft.state.unreconciled.has(taskId)) return;
+  const unreconciled = new Set(draft.state.unreconciled);
+  unreconciled.delete(taskId);
+  draft.set({ unreconciled });
+}
+
+/** A task of a node that no record knows. Its data may be somebody's: it is shown, never killed. */
+function orphanTask(draft: Draft, status: TaskStatus): void {
+  if (draft.state.orphans.has(status.taskId) === !isTerminal(status.state)) return;
+  const orphans = new Map(draft.state.orphans);
+  if (isTerminal(status.state)) orphans.delete(status.taskId);
+  else if (orphans.size < ORPHANS_KEPT) {
+    orphans.set(status.taskId, { type: "task", hostname: status.agentId ?? "unknown", seenMs: draft.nowMs });
+    draft.act({ type: "note", level: "warn", text: `Task "${status.taskId}" is ours and unknown to the store: left alone` });
+  }
+  draft.set({ orphans });
+}
+
+/** An earlier task of a node that has gone on: two processes of one node must not live. */
+function supersededTask(draft: Draft, node: NodeRecord, status: TaskStatus): void {
+  const kills = new Map(draft.state.kills);
+  if (isTerminal(status.state)) kills.delete(status.taskId);
+  else if (status.agentId !== undefined && !kills.has(status.taskId)) {
+    kills.set(status.taskId, { agentId: status.agentId, attempt: 0, nextMs: draft.nowMs });
+    draft.act({ type: "note", level: "warn", text: `Task "${status.taskId}" of node "${node.id}" is superseded and alive: killed` });
+  }
+  draft.set({ kills });
+}
+
+function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
+  const phase = alivePhase(node, status);
+  const joined = node.joined || status.state === "TASK_RUNNING";
+  const healthy = status.state === "TASK_RUNNING" ? (status.healthy ?? true) : node.healthy;
+  if (phase === node.phase && joined === node.joined && healthy === node.healthy) return;
+  draft.putNode({ ...node, phase, joined, healthy, ...(phase === node.phase ? {} : { sinceMs: draft.nowMs }) });
+}
+
+function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
+  if (node.phase === "stopping") return "stopping";
+  switch (status.state) {
+    case "TASK_RUNNING":
+      return "running";
+    case "TASK_UNREACHABLE":
+    case "TASK_UNKNOWN":
+      return "unreachable";
+    case "TASK_KILLING":
+      return node.phase;
+    default:
+      return node.phase === "running" ? "running" : "starting";
+  }
+}
+
+function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
+  const { task: _ended, ...rest } = node;
+  const kills = new Map(draft.state.kills);
+  kills.delete(status.taskId);
+  draft.set({ kills });
+  if (node.phase === "stopping") {
+    draft.putNode({ ...rest, phase: "stopped", sinceMs: draft.nowMs });
+    return;
+  }
+  const failure = failureOf(draft.nowMs, status);
+  const stable = node.phase === "running" && draft.nowMs - node.sinceMs >= STABLE_MS;
+  const failures = stable ? 1 : node.failures + 1;
+  const delayMs = failures === 1 ? 0 : backoffMs(CRASH_BACKOFF, failures - 2, draft.random());
+  const failed = { ...rest, sinceMs: draft.nowMs, healthy: false, failures, retryAtMs: draft.nowMs + delayMs, lastFailure: failure };
+  draft.act({ type: "note", level: "warn", text: `Node "${node.id}" ended: ${failure.message}` });
+
+  if (node.place !== undefined && neverTook(node, status)) {
+    giveBack(draft, node, node.place, false);
+    const { place: _given, rack: _open, ...placeless } = failed;
+    draft.putNode({ ...placeless, phase: "waiting" });
+  } else {
+    const gone = status.state === "TASK_GONE_BY_OPERATOR" || failure.kind !== undefined;
+    draft.putNode({ ...failed, phase: gone ? "lost" : "down" });
+  }
+  const after = findNode(draft.state, node.id);
+  if (after !== undefined) ensureRecovery(draft, after);
+}
+
+/** Whether the launch was never carried out, so that nothing of the node can be at its place: it may go anywhere. */
+function neverTook(node: NodeRecord, status: TaskStatus): boolean {
+  if (node.joined || node.phase !== "launching") return false;
+  return status.source === "MASTER" || status.state === "TASK_DROPPED" || status.state === "TASK_ERROR";
+}
+
+function failureOf(nowMs: number, status: TaskStatus): Failure {
+  const reason = status.reason === undefined || status.reason === "RECONCILIATION" ? "" : ` (${status.reason})`;
+  const kind = status.labels[FAILURE_LABEL];
+  return {
+    atMs: nowMs,
+    state: status.state,
+    message: `${status.state}${reason}${status.message === undefined ? "" : `: ${status.message}`}`.slice(0, 2000),
+    ...(isNodeFailure(kind) ? { kind } : {}),
+  };
+}
+
+function isNodeFailure(kind: string | undefined): kind is NodeFailure {
+  return kind === "empty-volume" || kind === "foreign-volume";
+}

@@ -1,0 +1,51 @@
+// What is missing, in order of right: what is to be given back, then nodes that have their data on an agent, then new ones.
+import { startReasons } from "./members.ts";
+import type { ClusterState, LeftoverRecord, NodeRecord, State } from "./state.ts";
+
+/** Something that only an offer can give. `key` tells one attempt from the next. */
+export type Want =
+  | { readonly type: "release"; readonly key: string; readonly leftover: LeftoverRecord }
+  | { readonly type: "relaunch"; readonly key: string; readonly cluster: ClusterState; readonly node: NodeRecord }
+  | { readonly type: "place"; readonly key: string; readonly cluster: ClusterState; readonly node: NodeRecord };
+
+/** How long a release may stay unanswered before it is sent again. */
+const RELEASE_RETRY_MS = 30_000;
+
+/** Everything that an offer could serve now. */
+export function wants(state: State, nowMs: number): readonly Want[] {
+  const found: Want[] = [];
+  for (const leftover of state.leftovers.values()) {
+    const sentMs = leftover.operation?.sentMs;
+    if (sentMs !== undefined && nowMs < sentMs + RELEASE_RETRY_MS) continue;
+    found.push({ type: "release", key: `release:${leftover.place.reservation}:${sentMs ?? 0}`, leftover });
+  }
+  const starts = nodesToStart(state).filter(({ cluster, node }) => startReasons(cluster, node, nowMs).length === 0);
+  for (const { cluster, node } of starts) {
+    if (node.place !== undefined) found.push({ type: "relaunch", key: `relaunch:${node.id}:${node.sinceMs}`, cluster, node });
+  }
+  for (const { cluster, node } of starts) {
+    if (node.place === undefined) found.push({ type: "place", key: `place:${node.id}:${node.sinceMs}`, cluster, node });
+  }
+  return found;
+}
+
+/** Nodes with an open start step and no process, oldest plan first. */
+function nodesToStart(state: State): readonly { readonly cluster: ClusterState; readonly node: NodeRecord }[] {
+  const found: { cluster: ClusterState; node: NodeRecord }[] = [];
+  const plans = [...state.plans.values()].filter((plan) => plan.status === "running");
+  plans.sort((a, b) => a.createdMs - b.createdMs);
+  for (const plan of plans) {
+    const cluster = state.clusters.get(plan.cluster);
+    if (cluster === undefined || cluster.record.goal !== "running") continue;
+    for (const step of plan.steps) {
+      if (step.type !== "start" || step.status === "done" || step.node === undefined) continue;
+      const node = cluster.nodes.get(step.node);
+      if (node !== undefined && node.task === undefined && isStartable(node)) found.push({ cluster, node });
+    }
+  }
+  return found;
+}
+
+function isStartable(node: NodeRecord): boolean {
+  return node.phase === "waiting" || node.phase === "down" || node.phase === "stopped";
+}
