@@ -4,11 +4,20 @@ export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 export type Outcome = { readonly code: number; readonly output: string; readonly seconds: number };
 
-/**
- * Runs `argv` in the repository's root and collects stdout and stderr in the order they come. `onText` is called with every
- * piece of both as well. The environment is ours, with colours off unless a person watches.
- */
-export async function run(argv: readonly string[], onText: (text: string) => void = () => {}): Promise<Outcome> {
+export type RunOptions = {
+  /** Called with every piece of stdout and stderr as it comes. */
+  readonly onText?: (text: string) => void;
+  /** Added to our own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** After this time, or when `signal` aborts, the program gets SIGTERM, and SIGKILL five seconds later. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+};
+
+const KILL_AFTER_MS = 5000;
+
+/** Runs `argv` in the repository's root and collects stdout and stderr in the order they come. No colours unless a person watches. */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const startedMs = performance.now();
   const colour = process.stdout.isTTY ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
   const child = Bun.spawn([...argv], {
@@ -16,7 +25,13 @@ export async function run(argv: readonly string[], onText: (text: string) => voi
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { ...process.env, ...colour },
+    env: { ...process.env, ...colour, ...options.env },
+  });
+  const limits = [options.signal, options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs)];
+  const limit = AbortSignal.any(limits.filter((signal) => signal !== undefined));
+  limit.addEventListener("abort", () => {
+    child.kill("SIGTERM");
+    setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS).unref();
   });
   let output = "";
   const collect = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
@@ -24,11 +39,13 @@ export async function run(argv: readonly string[], onText: (text: string) => voi
     for await (const piece of stream) {
       const text = decoder.decode(piece, { stream: true });
       output += text;
-      onText(text);
+      options.onText?.(text);
     }
   };
-  await Promise.all([collect(child.stdout), collect(child.stderr)]);
+  const collected = Promise.all([collect(child.stdout), collect(child.stderr)]);
   const code = await child.exited;
+  // What the program left running may hold its pipes open: a moment for the last words, then go on without.
+  await Promise.race([collected, Bun.sleep(1000)]);
   return { code, output, seconds: (performance.now() - startedMs) / 1000 };
 }
 
