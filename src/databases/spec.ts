@@ -21,7 +21,7 @@ export const ClusterBodySchema = z.strictObject({
     .describe("Name of the cluster, a DNS label"),
   database: z.enum(DATABASE_NAMES as [string, ...string[]]).describe("Which database"),
   version: z.string().regex(/^\d+\.\d+(?:\.\d+)?[A-Za-z0-9.+~-]*$/, 'a version such as "5.0.4"').describe("Its version"),
-  nodes: z.int().min(1).max(1000).default(3).describe("How many nodes"),
+  nodes: z.int().min(1).max(500).default(3).describe("How many nodes"),
   resources: z
     .strictObject({
       cpus: z.number().min(0.1).max(1024).default(1),

@@ -1,4 +1,5 @@
 // The scheduler: a pure function from its state and an event to the next state and the actions to carry out.
+import type { SchedulerCall } from "../mesos/scheduler-api.ts";
 import type { Decision } from "../std/decision.ts";
 import { backoffMs, type Backoff } from "../std/backoff.ts";
 import { unreachable } from "../std/assert.ts";
@@ -13,8 +14,8 @@ import { taskStatus } from "./status.ts";
 
 const RECONCILE_BACKOFF: Backoff = { initialMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.1 };
 const KILL_BACKOFF: Backoff = { initialMs: 5000, factor: 1.5, maxMs: 30_000, jitter: 0.1 };
-/** How often all tasks are asked for, named ones or not. */
-const IMPLICIT_RECONCILE_MS = 900_000;
+/** How often all tasks are asked for: those we know by name, and whatever else Mesos runs for us. */
+const RECONCILE_ALL_MS = 900_000;
 
 /** Takes one event in. */
 export function decide(state: State, event: Event): Decision<State, Action> {
@@ -43,7 +44,7 @@ function takeIn(draft: Draft, event: Event): void {
     case "command":
       return runCommand(draft, event.id, event.command);
     case "callFailed":
-      return draft.act({ type: "note", level: "warn", text: `Call ${event.call.type} failed: ${event.message}` });
+      return callFailed(draft, event.call, event.message);
     case "error":
       return draft.act({ type: "end", message: `Mesos refused the framework: ${event.message}` });
     case "inverseOffers":
@@ -61,9 +62,25 @@ function takeIn(draft: Draft, event: Event): void {
   }
 }
 
+/**
+ * A call that Mesos perhaps never took. Launches are asked for, so that their nodes do not wait for ever; kills, reconciliation
+ * and releases repeat anyway; Mesos repeats what was not acknowledged.
+ */
+function callFailed(draft: Draft, call: SchedulerCall, message: string): void {
+  draft.act({ type: "note", level: "warn", text: `Call ${call.type} failed: ${message}` });
+  if (call.type === "accept") {
+    const launched = call.operations.flatMap((operation) => (operation.type === "launch" ? operation.tasks : []));
+    if (launched.length === 0) return;
+    const unreconciled = new Set([...draft.state.unreconciled, ...launched.map(({ taskId }) => taskId)]);
+    draft.set({ unreconciled, reconcile: { attempt: 0, nextMs: draft.nowMs + RECONCILE_BACKOFF.initialMs } });
+  } else if (call.type === "revive" || call.type === "suppress") {
+    draft.set({ offers: { ...draft.state.offers, suppressed: false, revivedFor: new Set() } });
+  }
+}
+
 /** A new subscription: everything that may live is asked for before any offer is used. */
 function subscribed(draft: Draft, frameworkId: string, masterVersion: string | undefined): void {
-  const { framework, clusters, offers } = draft.state;
+  const { framework, offers } = draft.state;
   if (framework.frameworkId !== undefined && framework.frameworkId !== frameworkId) {
     return draft.act({
       type: "end",
@@ -71,11 +88,10 @@ function subscribed(draft: Draft, frameworkId: string, masterVersion: string | u
     });
   }
   if (framework.frameworkId === undefined) draft.putFramework({ ...framework, frameworkId });
-  const tasks = [...clusters.values()].flatMap(({ nodes }) => [...nodes.values()].flatMap(({ task }) => task?.taskId ?? []));
   draft.set({
     connected: true,
     operationFeedback: masterVersion !== undefined && isAtLeast(masterVersion, 1, 8),
-    unreconciled: new Set(tasks),
+    unreconciled: new Set(tasksOf(draft.state)),
     reconcile: { attempt: 0, nextMs: draft.nowMs },
     // A master that failed over knows neither our suppression nor our filters.
     offers: { ...offers, suppressed: false, revivedFor: new Set() },
@@ -98,14 +114,20 @@ function repeatKills(draft: Draft): void {
   }
 }
 
-/** Asks for the tasks that Mesos has not told about; when all are known, now and then for all there are. */
+/** Asks for the tasks that Mesos has not told about until it has; then, now and then, for all there are. */
 function repeatReconcile(draft: Draft): void {
   const { connected, unreconciled, reconcile } = draft.state;
   if (!connected || draft.nowMs < reconcile.nextMs) return;
-  const tasks = [...unreconciled].map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) }));
-  const delayMs = tasks.length > 0 ? backoffMs(RECONCILE_BACKOFF, reconcile.attempt, draft.random()) : IMPLICIT_RECONCILE_MS;
-  draft.act({ type: "reconcile", tasks });
-  draft.set({ reconcile: { attempt: tasks.length > 0 ? reconcile.attempt + 1 : 0, nextMs: draft.nowMs + delayMs } });
+  const named = unreconciled.size > 0 ? [...unreconciled] : tasksOf(draft.state);
+  if (named.length > 0) draft.act({ type: "reconcile", tasks: named.map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) })) });
+  if (unreconciled.size === 0) draft.act({ type: "reconcile", tasks: [] });
+  const delayMs = unreconciled.size > 0 ? backoffMs(RECONCILE_BACKOFF, reconcile.attempt, draft.random()) : RECONCILE_ALL_MS;
+  draft.set({ reconcile: { attempt: unreconciled.size > 0 ? reconcile.attempt + 1 : 0, nextMs: draft.nowMs + delayMs } });
+}
+
+/** Ids of all tasks that may be alive. */
+function tasksOf(state: State): readonly string[] {
+  return [...state.clusters.values()].flatMap(({ nodes }) => [...nodes.values()].flatMap(({ task }) => task?.taskId ?? []));
 }
 
 function agentOf(state: State, taskId: string): { readonly agentId?: string } {

@@ -44,7 +44,7 @@ export class Draft {
 
   putCluster(record: ClusterRecord): void {
     const nodes = this.#state.clusters.get(record.spec.name)?.nodes ?? new Map<string, NodeRecord>();
-    this.#state = { ...this.#state, clusters: with_(this.#state.clusters, record.spec.name, { record, nodes }) };
+    this.#state = { ...this.#state, clusters: withEntry(this.#state.clusters, record.spec.name, { record, nodes }) };
     this.#records.set(`clusters/${record.spec.name}`, toJson(record));
   }
 
@@ -54,18 +54,21 @@ export class Draft {
   }
 
   putNode(node: NodeRecord): void {
-    this.#changeNodes(node.cluster, (nodes) => with_(nodes, node.id, node));
+    this.#changeNodes(node.cluster, (nodes) => withEntry(nodes, node.id, node));
     this.#records.set(`nodes/${node.id}`, toJson(node));
   }
 
   forgetNode(node: NodeRecord): void {
     this.#changeNodes(node.cluster, (nodes) => without(nodes, node.id));
     this.#records.set(`nodes/${node.id}`, undefined);
-    this.set({ explanations: without(this.#state.explanations, node.id) });
+    this.set({
+      explanations: without(this.#state.explanations, node.id),
+      messages: without(this.#state.messages, node.id),
+    });
   }
 
   putPlan(plan: PlanRecord): void {
-    this.#state = { ...this.#state, plans: with_(this.#state.plans, plan.id, plan) };
+    this.#state = { ...this.#state, plans: withEntry(this.#state.plans, plan.id, plan) };
     this.#records.set(`plans/${plan.id}`, toJson(plan));
   }
 
@@ -76,7 +79,7 @@ export class Draft {
 
   putLeftover(leftover: LeftoverRecord): void {
     const id = leftover.place.reservation;
-    this.#state = { ...this.#state, leftovers: with_(this.#state.leftovers, id, leftover) };
+    this.#state = { ...this.#state, leftovers: withEntry(this.#state.leftovers, id, leftover) };
     this.#records.set(`leftovers/${id}`, toJson(leftover));
   }
 
@@ -97,7 +100,7 @@ export class Draft {
     const found = this.#state.clusters.get(cluster);
     if (found === undefined) throw new Error(`Cannot change a node: cluster "${cluster}" is unknown`);
     const changed = { ...found, nodes: change(found.nodes) };
-    this.#state = { ...this.#state, clusters: with_(this.#state.clusters, cluster, changed) };
+    this.#state = { ...this.#state, clusters: withEntry(this.#state.clusters, cluster, changed) };
   }
 }
 
@@ -106,7 +109,7 @@ function toJson(record: object): Json {
   return record as Json;
 }
 
-function with_<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
   return new Map(map).set(key, value);
 }
 

@@ -61,7 +61,7 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
 }
 
 /** "release" comes after its node's "stop", "forget" after everything. */
-function isBlocked(steps: readonly Step[], index: number): boolean {
+export function isBlocked(steps: readonly Step[], index: number): boolean {
   const current = steps[index];
   return steps.slice(0, index).some((earlier) => earlier.status !== "done" && (current?.type === "forget" || earlier.node === current?.node));
 }

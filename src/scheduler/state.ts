@@ -164,6 +164,8 @@ export type State = {
   readonly kills: ReadonlyMap<string, { readonly agentId: string; readonly attempt: number; readonly nextMs: number }>;
   readonly offers: OfferFlow;
   readonly explanations: ReadonlyMap<string, Explanation>;
+  /** What a node's executor said last while it was starting, by node id. */
+  readonly messages: ReadonlyMap<string, string>;
   /** Tasks and reservations with our mark that no record knows: shown, never touched. By id. */
   readonly orphans: ReadonlyMap<string, { readonly type: "task" | "reservation"; readonly hostname: string; readonly seenMs: number }>;
 };
@@ -194,6 +196,7 @@ export function initialState(settings: Settings, seed: Seed, records: Pick<State
     kills: new Map(),
     offers: { suppressed: false, revivedFor: new Set(), revivedMs: 0, tokens: REVIVE_TOKENS, tokensMs: 0 },
     explanations: new Map(),
+    messages: new Map(),
     orphans: new Map(),
   };
 }

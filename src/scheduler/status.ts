@@ -63,6 +63,9 @@ function supersededTask(draft: Draft, node: NodeRecord, status: TaskStatus): voi
 function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const phase = alivePhase(node, status);
   const joined = node.joined || status.state === "TASK_RUNNING";
+  if (status.message !== undefined) {
+    draft.set({ messages: new Map(draft.state.messages).set(node.id, status.message.slice(0, 500)) });
+  }
   const healthy = status.state === "TASK_RUNNING" ? (status.healthy ?? true) : node.healthy;
   if (phase === node.phase && joined === node.joined && healthy === node.healthy) return;
   draft.putNode({ ...node, phase, joined, healthy, ...(phase === node.phase ? {} : { sinceMs: draft.nowMs }) });

@@ -1,0 +1,58 @@
+// Reads the scheduler's records at its start; the first start makes the framework's.
+import { readRecord } from "../../store/records.ts";
+import type { Lock, Store, Stored } from "../../store/store.ts";
+import {
+  SCHEMA,
+  type ClusterRecord,
+  type ClusterState,
+  type FrameworkRecord,
+  type LeftoverRecord,
+  type NodeRecord,
+  type PlanRecord,
+  type State,
+} from "../state.ts";
+
+type Records = Pick<State, "framework" | "clusters" | "plans" | "leftovers">;
+
+/** All records of a framework. Throws on one that a newer release wrote. */
+export async function loadRecords(store: Store, lock: Lock, name: string): Promise<Records> {
+  const framework = await loadFramework(store, lock, name);
+  const nodes = await loadFolder<NodeRecord>(store, "nodes");
+  const clusters = new Map<string, ClusterState>();
+  for (const record of await loadFolder<ClusterRecord>(store, "clusters")) {
+    const mine = nodes.filter(({ cluster }) => cluster === record.spec.name);
+    clusters.set(record.spec.name, { record, nodes: new Map(mine.map((node) => [node.id, node])) });
+  }
+  const homeless = nodes.filter(({ cluster }) => !clusters.has(cluster)).map(({ id }) => `"${id}"`);
+  if (homeless.length > 0) throw new Error(`Cannot start: nodes ${homeless.join(", ")} are of clusters that the store does not have`);
+  const plans = await loadFolder<PlanRecord>(store, "plans");
+  const leftovers = await loadFolder<LeftoverRecord>(store, "leftovers");
+  return {
+    framework,
+    clusters,
+    plans: new Map(plans.map((plan) => [plan.id, plan])),
+    leftovers: new Map(leftovers.map((leftover) => [leftover.place.reservation, leftover])),
+  };
+}
+
+async function loadFramework(store: Store, lock: Lock, name: string): Promise<FrameworkRecord> {
+  const stored = await store.read("framework");
+  if (stored !== undefined) {
+    const record = checked<FrameworkRecord>("framework", stored);
+    if (record.name !== name) throw new Error(`Cannot start framework "${name}": the store is that of framework "${record.name}"`);
+    return record;
+  }
+  const token = Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("base64url");
+  const record: FrameworkRecord = { schema: SCHEMA, name, launches: 1, token };
+  await store.write([{ type: "put", path: "framework", value: record, expect: "absent" }], { lock });
+  return record;
+}
+
+/** Only what the schema number says is checked: these are our own words. */
+function checked<T>(path: string, stored: Stored): T {
+  return readRecord(path, stored, SCHEMA) as unknown as T;
+}
+
+async function loadFolder<T>(store: Store, folder: string): Promise<readonly T[]> {
+  return [...(await store.list(folder))].map(([name, stored]) => checked<T>(`${folder}/${name}`, stored));
+}

@@ -1,0 +1,151 @@
+// The scheduler mode: store, leader lock, API, event loop and the connection to Mesos, put together.
+import { userInfo } from "node:os";
+import { version } from "../../../package.json";
+import { connectScheduler, type SchedulerConnection } from "../../mesos/io/scheduler-connection.ts";
+import { parseMasters, type Credential } from "../../mesos/leader.ts";
+import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
+import { createLog, type Log } from "../../std/io/log.ts";
+import { openStore } from "../../store/io/open.ts";
+import type { Lock, Store } from "../../store/store.ts";
+import { initialState, type Settings, type State } from "../state.ts";
+import { createApi, MAX_BODY_BYTES } from "./api.ts";
+import { readFlags, type SchedulerFlags } from "./flags.ts";
+import { loadRecords } from "./load.ts";
+import { createMetrics } from "./metrics.ts";
+import { Loop } from "./run.ts";
+
+/** Runs a scheduler until it is told to stop or cannot go on. Returns the exit code; throws what an operator must read. */
+export async function main(args: readonly string[]): Promise<number> {
+  const flags = readFlags(args);
+  const log = createLog("scheduler", flags.logLevel, process.stderr.isTTY && flags.logJson !== true);
+  const masters = parseMasters(flags.mesos);
+  const credential = await readCredential(flags);
+  const stopped = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stopped.abort(new Error(signal)));
+
+  const store = await openStore(flags.store, { root: `/ringmaster/${flags.name}` });
+  let loop: Loop | undefined;
+  const metrics = createMetrics(() => loop?.state);
+  const server = serve(flags, { state: () => loop?.state, loop: () => loop, metrics: metrics.text });
+  try {
+    const lock = await lead(store, server.url, log, stopped.signal);
+    const settings = settingsOf(flags, server.url, credential);
+    const records = await loadRecords(store, lock, flags.name);
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+    let connection: SchedulerConnection | undefined;
+    const running = new Loop({
+      state: initialState(settings, seed, records),
+      store,
+      lock,
+      log,
+      metrics,
+      nowMs: Date.now,
+      send: (call) => connection?.send(call),
+    });
+    loop = running;
+    connection = connectScheduler({
+      masters,
+      ...(credential === undefined ? {} : { credential }),
+      framework: () => frameworkInfo(flags, settings, running.state, server.url),
+      onEvent: (event) => running.happen(event),
+      ...(records.framework.frameworkId === undefined ? { firstSubscriptionMs: flags.mesosTimeout * 1000 } : {}),
+      log,
+    });
+    log.info({ api: server.url, store: shown(flags.store), failoverTimeoutSeconds: flags.failoverTimeout }, `Nodes outlive this scheduler by ${flags.failoverTimeout} s at most`);
+    const stop = Promise.withResolvers<undefined>();
+    stopped.signal.addEventListener("abort", () => stop.resolve(undefined), { once: true });
+    if (stopped.signal.aborted) stop.resolve(undefined);
+    const error = await Promise.race([running.ended, connection.ended, stop.promise]);
+    await running.stop();
+    if (error === undefined) await connection.close();
+    await lock.release();
+    if (error !== undefined) throw error;
+    return 0;
+  } catch (error) {
+    if (stopped.signal.aborted) return 0;
+    throw error;
+  } finally {
+    await server.stop();
+    await store.close();
+  }
+}
+
+/** Waits for the leader lock, and says so when it takes long. */
+async function lead(store: Store, url: string, log: Log, signal: AbortSignal): Promise<Lock> {
+  const holder = await store.holder("leader");
+  if (holder !== undefined) log.info({ holder }, "Another scheduler of this name leads: waiting");
+  const lock = await store.lock("leader", { url, pid: process.pid }, signal);
+  log.info("This scheduler leads");
+  return lock;
+}
+
+type Served = { readonly state: () => State | undefined; readonly loop: () => Loop | undefined; readonly metrics: () => Promise<string> };
+
+function serve(flags: SchedulerFlags, served: Served): { readonly url: string; readonly stop: () => Promise<void> } {
+  const app = createApi({
+    state: served.state,
+    submit: (command) => {
+      const loop = served.loop();
+      return loop === undefined ? Promise.reject(new Error("another scheduler leads")) : loop.submit(command);
+    },
+    metrics: served.metrics,
+    nowMs: Date.now,
+    version,
+  });
+  // Agents without an artifact server fetch the binary from here; under `bun src/main.ts` this is bun itself, of no use to them.
+  app.get("/static/ringmaster", () => new Response(Bun.file(process.execPath)));
+  try {
+    const server = Bun.serve({
+      hostname: flags.http.hostname,
+      port: flags.http.port,
+      development: false,
+      maxRequestBodySize: MAX_BODY_BYTES,
+      fetch: (request) => app.fetch(request),
+    });
+    const host = flags.advertise ?? (flags.http.hostname === "0.0.0.0" ? "127.0.0.1" : flags.http.hostname);
+    return { url: `http://${host}:${server.port}`, stop: () => server.stop(true) };
+  } catch (error) {
+    throw new Error(`Cannot serve the API on ${flags.http.hostname}:${flags.http.port}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function settingsOf(flags: SchedulerFlags, url: string, credential: Credential | undefined): Settings {
+  return {
+    role: flags.role ?? flags.name,
+    artifactUri: flags.artifactUri ?? `${url}/static/ringmaster`,
+    ...(credential === undefined ? {} : { principal: credential.principal }),
+    ...(flags.user === undefined ? {} : { user: flags.user }),
+  };
+}
+
+function frameworkInfo(flags: SchedulerFlags, settings: Settings, state: State, url: string): FrameworkInfo {
+  const { frameworkId, name } = state.framework;
+  return {
+    name,
+    user: flags.user ?? userInfo().username,
+    roles: [settings.role],
+    failoverTimeoutMs: flags.failoverTimeout * 1000,
+    capabilities: ["MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE", "REGION_AWARE"],
+    webuiUrl: url,
+    ...(frameworkId === undefined ? {} : { id: frameworkId }),
+    ...(settings.principal === undefined ? {} : { principal: settings.principal }),
+    ...(flags.advertise === undefined ? {} : { hostname: flags.advertise }),
+  };
+}
+
+async function readCredential(flags: SchedulerFlags): Promise<Credential | undefined> {
+  const { mesosPrincipal: principal, mesosSecretFile: file } = flags;
+  if (principal === undefined && file === undefined) return undefined;
+  if (principal === undefined) throw new Error("Cannot authenticate: found --mesos-secret-file alone, wanted --mesos-principal with it");
+  if (file === undefined) throw new Error("Cannot authenticate: found --mesos-principal alone, wanted --mesos-secret-file with it");
+  try {
+    return { principal, secret: (await Bun.file(file).text()).replace(/\r?\n$/, "") };
+  } catch (error) {
+    throw new Error(`Cannot read --mesos-secret-file "${file}": ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** A store's URL without a password. */
+function shown(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//***@");
+}

@@ -1,0 +1,147 @@
+// The state as the API shows it. Reasons are worked out here, when somebody asks.
+import type { ClusterView, EndpointsView, NodeView, PlanView, StepView } from "../databases/api.ts";
+import type { Reason } from "../std/reason.ts";
+import { databaseOf, nodesInOrder, startReasons } from "./members.ts";
+import { isBlocked } from "./plans.ts";
+import { activePlans, type ClusterState, type NodeRecord, type PlanRecord, type State, type Step } from "./state.ts";
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}
+
+export function clusterView(state: State, cluster: ClusterState): ClusterView {
+  const { spec, createdMs } = cluster.record;
+  const nodes = [...cluster.nodes.values()];
+  const running = nodes.filter(({ phase, healthy }) => phase === "running" && healthy).length;
+  const plans = activePlans(state, spec.name);
+  return {
+    name: spec.name,
+    database: spec.database,
+    version: spec.version,
+    status: clusterStatus(cluster, plans, running),
+    created: iso(createdMs),
+    nodesWanted: spec.nodes,
+    nodesRunning: running,
+    activePlans: plans.map(({ id }) => id),
+    spec,
+  };
+}
+
+function clusterStatus(cluster: ClusterState, plans: readonly PlanRecord[], running: number): ClusterView["status"] {
+  if (cluster.record.goal === "removed") return "removing";
+  if (plans.some(({ kind }) => kind === "deploy")) return "deploying";
+  return running < cluster.record.spec.nodes ? "degraded" : "running";
+}
+
+export function nodeView(node: NodeRecord): NodeView {
+  const { place, task, rack, lastFailure } = node;
+  return {
+    id: node.id,
+    cluster: node.cluster,
+    phase: node.phase,
+    since: iso(node.sinceMs),
+    healthy: node.healthy,
+    joined: node.joined,
+    ports: place?.footprint.ports ?? {},
+    failures: node.failures,
+    ...(place === undefined ? {} : { hostname: place.hostname, agentId: place.agentId }),
+    ...(rack === undefined ? {} : { rack }),
+    ...(task === undefined ? {} : { taskId: task.taskId }),
+    ...(lastFailure === undefined ? {} : { lastFailure: { at: iso(lastFailure.atMs), state: lastFailure.state, message: lastFailure.message } }),
+  };
+}
+
+export function endpointsView(cluster: ClusterState): EndpointsView {
+  const { name, database } = cluster.record.spec;
+  const placed = nodesInOrder(cluster).filter(({ place }) => place !== undefined);
+  const nodes = placed.map((node) => ({
+    node: node.id,
+    hostname: node.place?.hostname ?? "",
+    serving: node.phase === "running" && node.healthy,
+    ports: node.place?.footprint.ports ?? {},
+  }));
+  const serving = nodes.filter((node) => node.serving);
+  const endpoints = databaseOf(cluster).ports.map((port) => [port, serving.map((node) => `${node.hostname}:${node.ports[port]}`)] as const);
+  return { cluster: name, database, endpoints: Object.fromEntries(endpoints), nodes };
+}
+
+export function planView(state: State, plan: PlanRecord, nowMs: number): PlanView {
+  return {
+    id: plan.id,
+    kind: plan.kind,
+    cluster: plan.cluster,
+    status: plan.status,
+    created: iso(plan.createdMs),
+    ...(plan.endedMs === undefined ? {} : { ended: iso(plan.endedMs) }),
+    steps: plan.steps.map((step, index) => stepView(state, plan, step, index, nowMs)),
+  };
+}
+
+function stepView(state: State, plan: PlanRecord, step: Step, index: number, nowMs: number): StepView {
+  const isOpen = plan.status === "running" && step.status !== "done";
+  const explanation = isOpen && step.type === "start" ? state.explanations.get(step.node ?? "") : undefined;
+  const { startedMs, endedMs } = step;
+  return {
+    name: `${step.type} ${step.node ?? plan.cluster}`,
+    type: step.type,
+    status: step.status,
+    waitsFor: isOpen ? [...stepWaits(state, plan, step, index, nowMs)] : [],
+    agents: [...(explanation?.agents ?? [])].map(([agentId, { hostname, reasons }]) => ({ agentId, hostname, reasons: [...reasons] })),
+    ...(step.node === undefined ? {} : { node: step.node }),
+    ...(startedMs === undefined ? {} : { started: iso(startedMs), seconds: seconds((endedMs ?? plan.endedMs ?? nowMs) - startedMs) }),
+    ...(endedMs === undefined ? {} : { ended: iso(endedMs) }),
+  };
+}
+
+/** Why an open step of a running plan is not done. Never empty: somebody is always waited for. */
+function stepWaits(state: State, plan: PlanRecord, step: Step, index: number, nowMs: number): readonly Reason[] {
+  const cluster = state.clusters.get(plan.cluster);
+  const node = step.node === undefined ? undefined : cluster?.nodes.get(step.node);
+  if (isBlocked(plan.steps, index)) return [{ check: "order", found: "an earlier step is open", wanted: "all before it done" }];
+  if (!state.connected) return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
+  if (cluster === undefined || node === undefined) return [];
+  if (step.type === "release") return releaseWaits(state, node, nowMs);
+  if (node.task !== undefined) return [taskWait(state, node, nowMs)];
+  const reasons = startReasons(cluster, node, nowMs);
+  return reasons.length > 0 ? reasons : [offerWait(state, node)];
+}
+
+function taskWait(state: State, node: NodeRecord, nowMs: number): Reason {
+  const since = `for ${Math.round((nowMs - node.sinceMs) / 1000)} s`;
+  const said = state.messages.get(node.id);
+  switch (node.phase) {
+    case "launching":
+      return { check: "launch", found: `sent, ${since} without an answer`, wanted: "a fetched and started executor" };
+    case "stopping":
+      return { check: "stop", found: `killed ${since}`, wanted: "the end of its task" };
+    case "unreachable":
+      return { check: "agent", found: `"${node.place?.hostname}" unreachable ${since}`, wanted: "the agent back, or a replacement of the node" };
+    default:
+      return { check: "ready", found: `${said ?? "starting"} (${since})`, wanted: "a node that serves" };
+  }
+}
+
+function offerWait(state: State, node: NodeRecord): Reason {
+  const { place } = node;
+  if (state.unreconciled.size > 0) {
+    return { check: "reconciliation", found: `${state.unreconciled.size} tasks of unknown state`, wanted: "Mesos' word on every task before offers are used" };
+  }
+  if (place !== undefined) return { check: "offer", found: "none with its reservation", wanted: `an offer of agent "${place.hostname}" with volume "${place.volume}"` };
+  const agents = state.explanations.get(node.id)?.agents.size ?? 0;
+  return { check: "offer", found: agents === 0 ? "none yet" : `${agents} agents, none of which will do`, wanted: "an agent with room that meets all constraints" };
+}
+
+function releaseWaits(state: State, node: NodeRecord, nowMs: number): readonly Reason[] {
+  const leftover = node.place === undefined ? undefined : state.leftovers.get(node.place.reservation);
+  if (leftover === undefined) return [];
+  const { hostname } = leftover.place;
+  if (leftover.operation !== undefined) {
+    const found = `DESTROY and UNRESERVE sent ${Math.round((nowMs - leftover.operation.sentMs) / 1000)} s ago`;
+    return [{ check: "release", found, wanted: `agent "${hostname}" to say that they are done` }];
+  }
+  return [{ check: "offer", found: "none with its reservation", wanted: `an offer of agent "${hostname}" with volume "${leftover.place.volume}"` }];
+}
