@@ -3,12 +3,16 @@
 import type { Json } from "../std/json.ts";
 
 /**
- * A record's place below the framework's root: segments of [A-Za-z0-9._@-], joined by "/", e.g. "nodes/ringmaster-demo-1".
- * A folder is any path's beginning; folders need not be made.
+ * A record's place below the store's root: segments of [A-Za-z0-9._@-] (not "." nor ".."), joined by "/", at most 1024
+ * characters, e.g. "nodes/ringmaster-demo-1". A folder is any path's beginning, "" the root; folders need not be made. A
+ * record is nobody's folder.
  */
 export type Path = string;
 
-/** A record as stored. `version` grows by one with every write of the record, from 1. */
+/**
+ * A record as stored. `version` grows by one with every write of the record, from 1. A record that was deleted, that becomes
+ * ephemeral or durable, or that another session takes over as its ephemeral one, is a new record.
+ */
 export type Stored = { readonly value: Json; readonly version: number };
 
 /** The direct children of a folder that hold a value, by their last path segment. */
@@ -21,7 +25,8 @@ export type Write =
       readonly value: Json;
       /**
        * Gone when this store's session ends (close, crash, expiry). After an expiry the store makes a new session and puts
-       * the record again by itself, until it is deleted through this store. Default false.
+       * the record again by itself, until it is deleted through this store, unless somebody else has put it meanwhile or it
+       * was written with a lock (which went with the session). Default false.
        */
       readonly ephemeral?: boolean;
       /** Only when the record has this version; "absent": only when there is none. Default: whatever is there. */
@@ -42,8 +47,9 @@ export class StoreUnavailable extends Error {
 /** A held lock. Writes made with `{ lock }` fail with StoreConflict once it is no longer held: that is the fence. */
 export interface Lock {
   readonly name: string;
-  /** Aborted when the lock is lost (session over, taken away) or released. */
+  /** Aborted when the lock is lost (session over, taken away) or released; the reason is an Error that says which. */
   readonly lost: AbortSignal;
+  /** Gives the lock up; never rejects. A store that is away gives it up when it is back, or its session ends first. */
   release(): Promise<void>;
 }
 
@@ -54,14 +60,18 @@ export interface Watch {
 export type SessionState = "connected" | "suspended" | "lost";
 
 export interface Store {
+  /** What this store wrote it reads; what others wrote may come a moment later (it does not once a lock is taken). */
   read(path: Path): Promise<Stored | undefined>;
   /** All records directly in a folder. */
   list(folder: Path): Promise<Folder>;
-  /** All or nothing. `lock`: only while that lock is held. Deleting what is absent is no error (unless `expect` is given). */
+  /**
+   * All or nothing, in the order of the calls. `lock`: only while that lock is held. Deleting what is absent is no error
+   * (unless `expect` is given). A transaction has at most 1000 writes, of distinct paths, and 900 KiB of JSON.
+   */
   write(writes: readonly Write[], options?: { readonly lock?: Lock }): Promise<void>;
   /**
    * Calls `onChange` with the folder's content now and after every change (changes may be merged, the last state is always
-   * told), also after a lost session. Errors are retried inside.
+   * told), also after a lost session. Errors are retried inside and told to `onTrouble`.
    */
   watch(folder: Path, onChange: (records: Folder) => void): Watch;
   /** Waits until the lock `name` is ours; `holder` is what others may read meanwhile. Rejects when `signal` aborts first. */
