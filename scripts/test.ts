@@ -7,6 +7,7 @@ import { ROOT, run } from "./run.ts";
 
 /** Longer than any test run takes: one that hangs ends all the same. */
 const TIMEOUT_MS = 900_000;
+const ENDING_MS = 3000;
 /** In the environment of every test process and of all that it starts: how we know our own. */
 const MARK = `RINGMASTER_TEST_RUN=${crypto.randomUUID()}`;
 
@@ -33,9 +34,14 @@ async function leftBehind(): Promise<ReadonlyMap<number, string>> {
   return found;
 }
 
-/** Stops what tests left running, and returns how many there were. */
+/** Stops what tests left running, and returns how many there were. What is ending just now gets a moment to do so. */
 async function sweep(): Promise<number> {
-  const left = await leftBehind();
+  const untilMs = performance.now() + ENDING_MS;
+  let left = await leftBehind();
+  while (left.size > 0 && performance.now() < untilMs) {
+    await Bun.sleep(100);
+    left = await leftBehind();
+  }
   for (const [pid, command] of left) {
     console.log(`left behind, stopped now: ${pid} ${command}`);
     try {
