@@ -1,0 +1,227 @@
+// A real Mesos 1.11.0 for tests, demo and bench: a master and its agents in one process on loopback. README.md beside this
+// file says how it differs from a cluster.
+import { closeSync, openSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Block, lockPorts } from "./ports.ts";
+
+const START_DEADLINE_MS = 30_000;
+const STOP_DEADLINE_MS = 10_000;
+/** The end of Mesos' log that an error shows. */
+const LOG_CHARACTERS = 3_000;
+
+export type MesosOptions = {
+  readonly agents: number;
+  /** Of each agent, without ports: those are shared out, since agents on one machine share its loopback. */
+  readonly resources?: string;
+  /** Host names of the agents. Default: 127.0.0.1, 127.0.0.2, ... */
+  readonly hosts?: readonly string[];
+  /** Mesos' own flags as MESOS_<FLAG>, for master and agents. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Keeps its state here and leaves it at the end. Default: a new directory that goes away with it. */
+  readonly work?: string;
+};
+
+/** An agent as the master's /slaves shows it. */
+export type Agent = {
+  readonly id: string;
+  readonly hostname: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly active: boolean;
+  /** By role; empty when nothing is reserved. */
+  readonly reserved_resources: Readonly<Record<string, unknown>>;
+  readonly unreserved_resources: Readonly<Record<string, unknown>>;
+  readonly offered_resources: Readonly<Record<string, unknown>>;
+  readonly used_resources: Readonly<Record<string, unknown>>;
+};
+
+export type Mesos = AsyncDisposable & {
+  /** What a framework is given as its masters. */
+  readonly url: string;
+  readonly port: number;
+  /** Directory with the agents' state and their sandboxes. */
+  readonly work: string;
+  readonly pid: () => number;
+  /** Agents in order of their host names. */
+  readonly agents: () => Promise<readonly Agent[]>;
+  /** Tells the master that the agent's host is gone for good. */
+  readonly markGone: (agentId: string) => Promise<void>;
+  /** What master, agents and executors printed. */
+  readonly log: () => Promise<string>;
+  /** kill -9: master and agents are gone at once, executors stay. */
+  readonly kill: () => Promise<void>;
+  /** Starts again after `kill`, on the same port and state. */
+  readonly restart: () => Promise<void>;
+  /** Ends Mesos and every process that its agents started. */
+  readonly stop: () => Promise<void>;
+};
+
+/** Starts a Mesos (and builds it first, once) and waits until all agents are there. */
+export async function startMesos(options: MesosOptions): Promise<Mesos> {
+  const home = await build();
+  const ports = lockPorts();
+  const work = resolve(options.work ?? (await mkdtemp(join(tmpdir(), "mesos-"))));
+  const log = join(work, "log");
+  const url = `http://127.0.0.1:${ports.first}`;
+  let mesos = await start(home, work, ports, options);
+
+  const kill = async (): Promise<void> => {
+    mesos.kill("SIGKILL");
+    await mesos.exited;
+  };
+  const stop = async (): Promise<void> => {
+    await kill();
+    await killThoseIn(work);
+    ports.release();
+    if (options.work === undefined) await rm(work, { recursive: true, force: true });
+  };
+  const restart = async (): Promise<void> => {
+    mesos = await start(home, work, ports, options);
+  };
+  return {
+    url,
+    port: ports.first,
+    work,
+    pid: () => mesos.pid,
+    agents: () => readAgents(url),
+    markGone: (agentId) => markGone(url, agentId),
+    log: () => readFile(log, "utf8"),
+    kill,
+    restart,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** The directory with the built Mesos. The script builds once, also when several ask at the same time. */
+async function build(): Promise<string> {
+  const home = resolve(import.meta.dir, "../../../build/mesos");
+  const setup = Bun.spawn([join(import.meta.dir, "setup"), home], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const [status, errors] = await Promise.all([setup.exited, new Response(setup.stderr).text()]);
+  if (status !== 0) throw new Error(`Cannot build Mesos into "${home}": ${errors.trim()}`);
+  return home;
+}
+
+async function start(home: string, work: string, ports: Block, options: MesosOptions): Promise<Bun.Subprocess> {
+  const hosts = options.hosts ?? Array.from({ length: options.agents }, (_, i) => `127.0.0.${i + 1}`);
+  const resources = options.resources ?? "cpus:2;mem:4096;disk:8192";
+  const shares = ports.shares(options.agents);
+  const agents = hosts.map(
+    (host, i) => `${host}|${resources};ports:[${shares[i]}]|rack:rack-${i + 1};zone:zone-${(i % 3) + 1}`,
+  );
+  const { PATH = "", HOME = "" } = process.env;
+  await mkdir(work, { recursive: true });
+  const log = openSync(join(work, "log"), "a");
+  const mesos = Bun.spawn([join(home, "mesos-local")], {
+    cwd: work,
+    env: {
+      PATH,
+      HOME,
+      LIBPROCESS_IP: "127.0.0.1",
+      LIBPROCESS_PORT: String(ports.first),
+      LOCAL_AGENTS: agents.join("\n"),
+      LOCAL_PARENT: String(process.pid),
+      MESOS_NUM_SLAVES: String(options.agents),
+      MESOS_WORK_DIR: join(work, "state"),
+      MESOS_RUNTIME_DIR: join(work, "run"),
+      MESOS_LAUNCHER_DIR: join(home, "libexec"),
+      MESOS_LAUNCHER: "posix",
+      MESOS_ISOLATION: "posix/cpu,posix/mem,filesystem/posix",
+      ...options.env,
+    },
+    stdin: "ignore",
+    stdout: log,
+    stderr: log,
+  });
+  closeSync(log);
+  try {
+    await allThere(mesos, ports.first, options.agents);
+    return mesos;
+  } catch (error) {
+    mesos.kill("SIGKILL");
+    await mesos.exited;
+    throw new Error(
+      `Cannot start a Mesos: ${String(error)}\n${(await readFile(join(work, "log"), "utf8")).slice(-LOG_CHARACTERS)}`,
+    );
+  }
+}
+
+async function allThere(mesos: Bun.Subprocess, port: number, wanted: number): Promise<void> {
+  const deadlineMs = performance.now() + START_DEADLINE_MS;
+  for (let found = 0; found < wanted;) {
+    if (mesos.exitCode !== null || mesos.signalCode !== null) throw new Error("its process ended");
+    if (performance.now() > deadlineMs)
+      throw new Error(`found ${found} agents after ${START_DEADLINE_MS} ms, wanted ${wanted}`);
+    await Bun.sleep(50);
+    found = await readAgents(`http://127.0.0.1:${port}`).then(
+      (agents) => agents.filter((agent) => agent.active).length,
+      () => 0,
+    );
+  }
+}
+
+async function readAgents(url: string): Promise<readonly Agent[]> {
+  const response = await fetch(`${url}/master/slaves`);
+  if (!response.ok) throw new Error(`Cannot read the agents of "${url}": ${response.status} ${await response.text()}`);
+  const { slaves } = (await response.json()) as { readonly slaves: readonly Agent[] };
+  return slaves.toSorted((a, b) => a.hostname.localeCompare(b.hostname));
+}
+
+async function markGone(url: string, agentId: string): Promise<void> {
+  const response = await fetch(`${url}/master/api/v1`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ type: "MARK_AGENT_GONE", mark_agent_gone: { agent_id: { value: agentId } } }),
+  });
+  if (!response.ok) throw new Error(`Cannot mark agent "${agentId}" gone: ${response.status} ${await response.text()}`);
+}
+
+/** Kills the processes that work below the directory, and their descendants wherever they work. */
+async function killThoseIn(directory: string): Promise<void> {
+  const deadlineMs = performance.now() + STOP_DEADLINE_MS;
+  for (let left = await processesIn(directory); left.size > 0; left = await processesIn(directory)) {
+    if (performance.now() > deadlineMs)
+      throw new Error(`Cannot end processes ${[...left].join(", ")} of the Mesos in "${directory}"`);
+    for (const pid of left) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended by itself meanwhile.
+      }
+    }
+    await Bun.sleep(20);
+  }
+}
+
+async function processesIn(directory: string): Promise<ReadonlySet<number>> {
+  const pids = (await readdir("/proc")).map(Number).filter((pid) => pid > 0 && pid !== process.pid);
+  const found = new Set<number>();
+  const children = new Map<number, number[]>();
+  for (const pid of pids) {
+    try {
+      const [cwd, stat] = await Promise.all([readlink(`/proc/${pid}/cwd`), readFile(`/proc/${pid}/stat`, "utf8")]);
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      children.set(parent, [...(children.get(parent) ?? []), pid]);
+      if (cwd.startsWith(`${directory}/`)) found.add(pid);
+    } catch {
+      // It ended while we looked, or it is a zombie.
+    }
+  }
+  for (const pid of found) for (const child of children.get(pid) ?? []) found.add(child);
+  return found;
+}
+
+if (import.meta.main) {
+  await using mesos = await startMesos({ agents: 3 });
+  console.log(
+    `A Mesos with three agents is at ${mesos.url}, its state and sandboxes in ${mesos.work}. Ctrl-C ends it.`,
+  );
+  const stop = Promise.withResolvers<void>();
+  process.once("SIGINT", stop.resolve).once("SIGTERM", stop.resolve);
+  await stop.promise;
+}
