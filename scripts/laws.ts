@@ -60,7 +60,7 @@ const BANNED_WORDS = /^(utils?|utilities|helpers?|managers?|factory|factories|im
 // Two patterns instead of lists, so that this file need not name what no file may name.
 const REGISTRY_HOST =
   /\b(?:(?:registry|repo\d*|deb|proxy|static|files|index)\.(?!example)[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|io|net|org)|(?:pypi|crates)\.(?:io|org))\b/i;
-const MACHINE_PATH = /(?<![\w.})\]*-])\/(?:work|farm)\//;
+const MACHINE_PATH = /(?<![\w.})\]*-])\/(?:work|farm)\/(?=\w)/;
 
 type Node = { readonly type: string; readonly start: number; readonly [key: string]: unknown };
 type Import = { readonly specifier: string; readonly start: number };
@@ -126,7 +126,7 @@ function textLaws(path: string, source: string): readonly Found[] {
     if (left !== null) found.push({ start: left.index, message: `has a ${left[1]}: do it, or leave it out` });
   }
   const body = source.replace(/^#!.*\n/, "");
-  if ((shell && !body.startsWith("#")) || (code && !/^\/[/*]/.test(body)))
+  if ((shell && !/^(?:#|""")/.test(body)) || (code && !/^\/[/*]/.test(body)))
     found.push({ start: 0, message: "starts without a comment: say in one or two lines what the file is for" });
   return found;
 }
