@@ -7,7 +7,7 @@ const OUT = `${ROOT}/src/mesos/gen`;
 const INPUTS = ["proto/mesos/v1/scheduler/scheduler.proto", "proto/mesos/v1/executor/executor.proto"];
 // Types come from comments: without them (--no-comments) the .d.ts is nearly empty. The root's name must be this module's own.
 const FLAGS =
-  "-t static-module -w esm --dts -r mesos_v1 --keep-case --force-number --no-service --no-verify --no-delimited --no-typeurl";
+  "-t static-module -w esm --dts -r mesos_v1 --keep-case --force-number --no-service --no-verify --no-delimited --no-typeurl --no-convert";
 
 /** What the generated code depends on. */
 async function fingerprint(): Promise<string> {
