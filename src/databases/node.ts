@@ -20,24 +20,32 @@ export type NodeTask = {
   readonly hostname: string;
   readonly datacenter: string;
   readonly rack: string;
+  /** Whether the whole cluster is in one rack; unknown: no. */
+  readonly oneRack?: boolean;
   readonly cpus: number;
   readonly memMb: number;
   /** By name: the database's own (`Database.ports`) and "api", the executor's. */
   readonly ports: Readonly<Record<string, number>>;
-  /** Nodes to find the cluster by, as host:port of the database's cluster port. Empty for the very first node. */
+  /** Nodes to find the cluster by, as host:port of the database's cluster port; what `Database.seeds` says. */
   readonly seeds: readonly string[];
   /** Container path of the persistent volume. */
   readonly volume: string;
   readonly env: Readonly<Record<string, string>>;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** How long the database may take to stop after SIGTERM, before SIGKILL. */
+  /** How long the database may take to stop, draining included, before SIGKILL. */
   readonly graceMs: number;
   /** Asked for as `Authorization: Bearer …` by the executor's HTTP API. */
   readonly token: string;
 };
 
 /** The marker file in a volume's root: whose data this is. */
-export type Marker = { readonly schema: 1; readonly framework: string; readonly cluster: string; readonly node: string; readonly generation: number };
+export type Marker = {
+  readonly schema: 1;
+  readonly framework: string;
+  readonly cluster: string;
+  readonly node: string;
+  readonly generation: number;
+};
 
 /** Name of the marker file. */
 export const MARKER_FILE = "ringmaster.json";

@@ -1,0 +1,26 @@
+// Apache Cassandra 4.1 and 5.0 as a Database.
+import type { Database } from "../database.ts";
+import { renderedFiles } from "./files.ts";
+import { cassandraReads, drainQuestion, healthOf, JOLOKIA_JAR, probeQuestion } from "./jolokia.ts";
+import { commandLine } from "./jvm.ts";
+import { mayStart, seedsFor } from "./ring.ts";
+import { checkCassandra } from "./settings.ts";
+
+export const cassandra: Database = {
+  name: "cassandra",
+  ports: ["storage", "native", "jmx", "jolokia"],
+  // The official tarball names its own jar one way, Maven Central the other.
+  packageMarkers: ["lib/apache-cassandra-*.jar", "lib/cassandra-all-*.jar"],
+  packageFolders: ["lib"],
+  carries: [JOLOKIA_JAR],
+  javaVersions: [11, 17],
+  check: checkCassandra,
+  mayStart,
+  seeds: seedsFor,
+  files: renderedFiles,
+  command: commandLine,
+  probe: probeQuestion,
+  health: healthOf,
+  drain: drainQuestion,
+  reads: cassandraReads,
+};

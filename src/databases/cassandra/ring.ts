@@ -1,0 +1,65 @@
+// The order in which Cassandra nodes may start, and by which nodes each finds its ring.
+import type { Reason } from "../../std/reason.ts";
+import type { ClusterSpec } from "../cluster.ts";
+import type { Member } from "../database.ts";
+import { settingsOf } from "./settings.ts";
+
+/**
+ * Undefined, or why `node` has to wait. Cassandra's rules: the first seed alone founds the ring; after that one node joins
+ * at a time, seeds before others, and only while every member serves (a join streams from all replicas). A node that has
+ * joined before only comes back: it needs no turn.
+ */
+export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined {
+  if (node.joined) return undefined;
+  const all = inOrder(members);
+  const others = all.filter((member) => member.node !== node.node);
+  if (!all.some((member) => member.joined)) {
+    const founder = all[0];
+    if (founder === undefined || founder.node === node.node) return undefined;
+    return { check: "seeds", found: `first seed node ${described(founder)}`, wanted: "it has founded the ring" };
+  }
+  const joining = others.find((member) => !member.joined && member.state !== "absent");
+  if (joining !== undefined)
+    return { check: "joining", found: `node "${joining.node}" is joining`, wanted: "one joining node at a time" };
+  const seeds = seedMembers(spec, all);
+  const missingSeed = seeds.some((seed) => seed.node === node.node)
+    ? undefined
+    : seeds.find((seed) => !seed.joined || seed.state !== "serving");
+  if (missingSeed !== undefined)
+    return { check: "seeds", found: `seed node ${described(missingSeed)}`, wanted: "every seed node serves" };
+  const down = others.find((member) => member.joined && member.state !== "serving");
+  if (down !== undefined)
+    return { check: "members", found: `node ${described(down)}`, wanted: "every member serves while a node joins" };
+  return undefined;
+}
+
+/**
+ * host:port of the nodes that `node` finds its ring by. A node that stands in its own list does not bootstrap: it would
+ * take its part of the ring without its data. So only the founder of a ring names itself before it has joined.
+ */
+export function seedsFor(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[] {
+  const all = inOrder(members);
+  const joined = all.filter((member) => member.joined && (node.joined || member.node !== node.node));
+  const seeds = seedMembers(spec, all).filter((seed) => joined.includes(seed));
+  const chosen = seeds.length > 0 ? seeds : joined.slice(0, settingsOf(spec.settings).seeds);
+  const founder = all[0] ?? node;
+  return (chosen.length > 0 ? chosen : [founder]).map((seed) => `${seed.hostname}:${seed.ports["storage"]}`);
+}
+
+function seedMembers(spec: ClusterSpec, inOrder: readonly Member[]): readonly Member[] {
+  return inOrder.slice(0, Math.min(settingsOf(spec.settings).seeds, spec.nodes));
+}
+
+/** By the node's number: the lower ones are the seeds. */
+function inOrder(members: readonly Member[]): readonly Member[] {
+  return members.toSorted((a, b) => numberOf(a) - numberOf(b));
+}
+
+function numberOf(member: Member): number {
+  return Number(/\d+$/.exec(member.node)?.[0] ?? 0);
+}
+
+function described(member: Member): string {
+  const doing = { absent: "has no process", starting: "is starting", serving: "serves but has not joined" };
+  return `"${member.node}" ${doing[member.state]}`;
+}

@@ -1,0 +1,16 @@
+// Files that the binary carries for databases. No other program can read the binary's own file system: they are written out.
+import { mkdir } from "node:fs/promises";
+import jolokia from "../../../build/jolokia/jolokia-agent-jvm.jar" with { type: "file" };
+
+const CARRIED: Readonly<Record<string, string>> = { "jolokia-agent-jvm.jar": jolokia };
+
+/** Writes the named files into `folder`. */
+export async function writeCarried(names: readonly string[], folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of names) {
+    const source = CARRIED[name];
+    if (source === undefined)
+      throw new Error(`Cannot write "${name}": this binary carries ${Object.keys(CARRIED).join(", ")}`);
+    await Bun.write(`${folder}/${name}`, Bun.file(source));
+  }
+}

@@ -1,0 +1,52 @@
+// The executor under a Mesos agent: the agent's events in, status updates out.
+import { parseExecutorEnvironment } from "../../mesos/executor-environment.ts";
+import { connectExecutor, type ExecutorConnectionEvent } from "../../mesos/io/executor-connection.ts";
+import { createLog } from "../../std/io/log.ts";
+import { type Run, startRun } from "./run.ts";
+
+/** Returns the exit code. Throws when the environment is not an agent's. */
+export async function runUnderMesos(): Promise<number> {
+  const environment = parseExecutorEnvironment(process.env);
+  const log = createLog("executor", "info", false);
+  const sandbox = process.env["MESOS_SANDBOX"] ?? process.env["MESOS_DIRECTORY"] ?? process.cwd();
+  const agentEndpoint = process.env["MESOS_AGENT_ENDPOINT"];
+
+  const run = startRun({
+    workplace: {
+      sandbox,
+      packages: sandbox,
+      say: (text) => log.info(text),
+      ...(agentEndpoint === undefined ? {} : { agentEndpoint }),
+    },
+    timings: { shutdownGraceMs: environment.shutdownGraceMs },
+    send: (update) => connection.send({ type: "update", update }),
+  });
+  const connection = connectExecutor({
+    environment,
+    log,
+    unacknowledged: () => {
+      const { unacknowledgedTasks: tasks, unacknowledgedUpdates: updates } = run.state();
+      return { tasks, updates };
+    },
+    onEvent: async (event) => handOn(run, event),
+  });
+  const interrupt = (): void => run.tell({ type: "interrupted" });
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+  void connection.ended.then((error) => {
+    if (error !== undefined) run.tell({ type: "lost", reason: error.message });
+  });
+  try {
+    return await run.done;
+  } finally {
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    await connection.close();
+  }
+}
+
+function handOn(run: Run, event: ExecutorConnectionEvent): void {
+  if (event.type !== "callFailed") {
+    run.tell(event);
+  } else if (event.call.type === "update") {
+    run.tell({ type: "refused", update: event.call.update });
+  }
+}

@@ -1,0 +1,183 @@
+// Carries out an executor's decisions: feeds events in, runs the database, sends the updates.
+import { join } from "node:path";
+import { findDatabase } from "../../databases/all.ts";
+import type { Database, Place } from "../../databases/database.ts";
+import type { NodeTask } from "../../databases/node.ts";
+import type { ExecutorUpdate } from "../../mesos/executor-api.ts";
+import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "../decide.ts";
+import type { Action, Event, ExecutorState, Timings } from "../state.ts";
+import { serveApi } from "./api.ts";
+import { ask } from "./ask.ts";
+import { prepare, type Workplace } from "./prepare.ts";
+import { type DatabaseProcess, startProcess } from "./process.ts";
+import { forgetProcess, recordProcess, VolumeRefused } from "./volume.ts";
+
+const TICK_MS = 500;
+
+/** An event as others tell it: the time is ours to add. */
+type Told = Event extends infer Kind ? (Kind extends Event ? Omit<Kind, "nowMs"> : never) : never;
+
+export type Run = {
+  readonly tell: (event: Told) => void;
+  readonly state: () => ExecutorState;
+  /** The exit code, once everything has ended. */
+  readonly done: Promise<number>;
+};
+
+export type RunOptions = {
+  readonly workplace: Workplace;
+  readonly timings: Partial<Timings>;
+  /** Hands an update to the agent; it stays among the unacknowledged ones until it is acknowledged or refused. */
+  readonly send: (update: ExecutorUpdate) => void;
+};
+
+/** Starts an executor that waits for its task. */
+export function startRun(options: RunOptions): Run {
+  const run = new Running(options);
+  return { tell: (event) => run.tell(event), state: () => run.state, done: run.done };
+}
+
+/** A node that is prepared: everything that probes and reads need. */
+type Prepared = { readonly node: NodeTask; readonly database: Database; readonly place: Place };
+
+class Running {
+  readonly #options: RunOptions;
+  readonly #finished = Promise.withResolvers<number>();
+  readonly #ticks: Timer;
+  readonly #events: Event[] = [];
+  #deciding = false;
+  #prepared: Prepared | undefined;
+  #process: DatabaseProcess | undefined;
+  #api: { readonly stop: () => Promise<void> } | undefined;
+  state: ExecutorState;
+  readonly done = this.#finished.promise;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
+    this.state = initialState(seed, { ...DEFAULT_TIMINGS, ...options.timings }, Date.now());
+    this.#ticks = setInterval(() => this.tell({ type: "tick" }), TICK_MS);
+  }
+
+  /** One event after the other: what an action tells while it is carried out waits for the actions before it. */
+  tell(event: Told): void {
+    this.#events.push({ ...event, nowMs: Date.now() } as Event);
+    if (this.#deciding) return;
+    this.#deciding = true;
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      const decision = decide(this.state, next);
+      this.state = decision.state;
+      for (const action of decision.actions) this.#carryOut(action);
+    }
+    this.#deciding = false;
+  }
+
+  #carryOut(action: Action): void {
+    const { say } = this.#options.workplace;
+    switch (action.type) {
+      case "prepare":
+        void this.#prepare(action.node);
+        return;
+      case "start":
+        void this.#start();
+        return;
+      case "probe":
+        void this.#probe();
+        return;
+      case "drain":
+        say("Draining");
+        void this.#drain(action.timeoutMs);
+        return;
+      case "signal":
+        say(`Sending ${action.signal}`);
+        this.#process?.signal(action.signal);
+        return;
+      case "update":
+        say(updateText(action.update));
+        this.#options.send(action.update);
+        return;
+      case "exit":
+        void this.#exit(action.code);
+        return;
+    }
+  }
+
+  async #prepare(node: NodeTask): Promise<void> {
+    try {
+      const database = findDatabase(node.database);
+      if (database === undefined)
+        throw new Error(`Cannot run database "${node.database}": this binary does not know it`);
+      const place = await prepare(node, database, this.#options.workplace);
+      this.#prepared = { node, database, place };
+      this.#api = this.#serve(this.#prepared);
+      this.tell({ type: "prepared" });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.tell({ type: "failed", message, ...(error instanceof VolumeRefused ? { failure: error.failure } : {}) });
+    }
+  }
+
+  #serve({ node, database, place }: Prepared): { readonly stop: () => Promise<void> } {
+    try {
+      return serveApi({
+        node,
+        sandbox: place.sandbox,
+        address: place.address,
+        reads: database.reads(node, place),
+        status: () => statusOf(this.state),
+        ask: (read) => ask(read.question),
+      });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`Cannot serve the executor's API at "${place.address}:${node.ports["api"]}": ${why}`);
+    }
+  }
+
+  async #start(): Promise<void> {
+    if (this.#prepared === undefined) return;
+    const { node, database, place } = this.#prepared;
+    try {
+      const command = database.command(node, place);
+      this.#process = startProcess(command, node.env, join(place.sandbox, "logs", "console.log"));
+    } catch (error) {
+      this.tell({
+        type: "failed",
+        message: `Cannot start the process: ${error instanceof Error ? error.message : String(error)}`,
+      });
+      return;
+    }
+    this.#options.workplace.say(`Process ${this.#process.pid} of ${node.database} ${node.version} started`);
+    await recordProcess(place.volume, this.#process.pid).catch((error: unknown) =>
+      this.#options.workplace.say(`Cannot record the process in the volume: ${String(error)}`),
+    );
+    const ending = await this.#process.exited;
+    await forgetProcess(place.volume).catch(() => undefined);
+    this.tell({ type: "exited", ...ending });
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#prepared === undefined) return;
+    const { node, database, place } = this.#prepared;
+    const answer = await ask(database.probe(node, place));
+    this.tell({ type: "probed", answered: !("error" in answer), health: database.health(answer) });
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    const question = this.#prepared?.database.drain(this.#prepared.node, this.#prepared.place);
+    const answer = question === undefined ? undefined : await ask(question, timeoutMs);
+    if (answer !== undefined && "error" in answer) this.#options.workplace.say(`The drain failed: ${answer.error}`);
+    this.tell({ type: "drained" });
+  }
+
+  async #exit(code: number): Promise<void> {
+    clearInterval(this.#ticks);
+    await this.#api?.stop();
+    this.#finished.resolve(code);
+  }
+}
+
+function updateText(update: ExecutorUpdate): string {
+  const health = update.healthy === undefined ? "" : update.healthy ? ", healthy" : ", unhealthy";
+  const labels = Object.entries(update.labels).map(([name, value]) => ` ${name}=${value}`);
+  return `${update.state}${health}${labels.join("")}: ${update.message ?? ""}`;
+}
