@@ -31,7 +31,8 @@ function createCluster(draft: Draft, body: unknown): Reply {
     return { type: "refused", why: "invalid", message, faults: read.faults };
   }
   const { spec } = read;
-  if (draft.state.clusters.has(spec.name)) return refuse("exists", `Cannot create cluster "${spec.name}": there is one of that name`);
+  if (draft.state.clusters.has(spec.name))
+    return refuse("exists", `Cannot create cluster "${spec.name}": there is one of that name`);
   const record: ClusterRecord = {
     schema: SCHEMA,
     spec,
@@ -72,12 +73,20 @@ function destroyCluster(draft: Draft, name: string): Reply {
   const cluster = draft.state.clusters.get(name);
   if (cluster === undefined) {
     const known = [...draft.state.clusters.keys()].map((other) => `"${other}"`).join(", ");
-    return refuse("unknown", `Cannot destroy cluster "${name}": there is none of that name; there are ${known === "" ? "none" : known}`);
+    return refuse(
+      "unknown",
+      `Cannot destroy cluster "${name}": there is none of that name; there are ${known === "" ? "none" : known}`,
+    );
   }
-  if (cluster.record.goal === "removed") return refuse("conflict", `Cannot destroy cluster "${name}": it is being destroyed already`);
+  if (cluster.record.goal === "removed")
+    return refuse("conflict", `Cannot destroy cluster "${name}": it is being destroyed already`);
   abortPlans(draft, name);
   draft.putCluster({ ...cluster.record, goal: "removed" });
   const nodes = [...cluster.nodes.keys()];
-  const steps = [...nodes.map((node) => step("stop", node)), ...nodes.map((node) => step("release", node)), step("forget")];
+  const steps = [
+    ...nodes.map((node) => step("stop", node)),
+    ...nodes.map((node) => step("release", node)),
+    step("forget"),
+  ];
   return { type: "accepted", plan: beginPlan(draft, "remove", name, steps), cluster: name };
 }

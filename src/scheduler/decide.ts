@@ -49,7 +49,11 @@ function takeIn(draft: Draft, event: Event): void {
       return draft.act({ type: "end", message: `Mesos refused the framework: ${event.message}` });
     case "inverseOffers":
       // Nodes are not moved for maintenance yet, so the request is refused rather than left open.
-      return draft.act({ type: "declineInverseOffers", inverseOfferIds: event.inverseOffers.map(({ id }) => id), refuseSeconds: 3600 });
+      return draft.act({
+        type: "declineInverseOffers",
+        inverseOfferIds: event.inverseOffers.map(({ id }) => id),
+        refuseSeconds: 3600,
+      });
     case "rescinded":
     case "inverseOfferRescinded":
     case "failure":
@@ -109,7 +113,11 @@ function repeatKills(draft: Draft): void {
   for (const [taskId, { agentId, attempt, nextMs }] of draft.state.kills) {
     if (draft.nowMs < nextMs) continue;
     draft.act({ type: "kill", taskId, agentId });
-    const next = { agentId, attempt: attempt + 1, nextMs: draft.nowMs + backoffMs(KILL_BACKOFF, attempt, draft.random()) };
+    const next = {
+      agentId,
+      attempt: attempt + 1,
+      nextMs: draft.nowMs + backoffMs(KILL_BACKOFF, attempt, draft.random()),
+    };
     draft.set({ kills: new Map(draft.state.kills).set(taskId, next) });
   }
 }
@@ -119,15 +127,21 @@ function repeatReconcile(draft: Draft): void {
   const { connected, unreconciled, reconcile } = draft.state;
   if (!connected || draft.nowMs < reconcile.nextMs) return;
   const named = unreconciled.size > 0 ? [...unreconciled] : tasksOf(draft.state);
-  if (named.length > 0) draft.act({ type: "reconcile", tasks: named.map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) })) });
+  if (named.length > 0)
+    draft.act({ type: "reconcile", tasks: named.map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) })) });
   if (unreconciled.size === 0) draft.act({ type: "reconcile", tasks: [] });
-  const delayMs = unreconciled.size > 0 ? backoffMs(RECONCILE_BACKOFF, reconcile.attempt, draft.random()) : RECONCILE_ALL_MS;
-  draft.set({ reconcile: { attempt: unreconciled.size > 0 ? reconcile.attempt + 1 : 0, nextMs: draft.nowMs + delayMs } });
+  const delayMs =
+    unreconciled.size > 0 ? backoffMs(RECONCILE_BACKOFF, reconcile.attempt, draft.random()) : RECONCILE_ALL_MS;
+  draft.set({
+    reconcile: { attempt: unreconciled.size > 0 ? reconcile.attempt + 1 : 0, nextMs: draft.nowMs + delayMs },
+  });
 }
 
 /** Ids of all tasks that may be alive. */
 function tasksOf(state: State): readonly string[] {
-  return [...state.clusters.values()].flatMap(({ nodes }) => [...nodes.values()].flatMap(({ task }) => task?.taskId ?? []));
+  return [...state.clusters.values()].flatMap(({ nodes }) =>
+    [...nodes.values()].flatMap(({ task }) => task?.taskId ?? []),
+  );
 }
 
 function agentOf(state: State, taskId: string): { readonly agentId?: string } {

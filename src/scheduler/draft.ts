@@ -90,13 +90,16 @@ export class Draft {
 
   /** The finished decision: saves first, then the actions in the order they were asked for. */
   decision(): Decision<State, Action> {
-    const saves = [...this.#records].map(
-      ([path, record]): Action => (record === undefined ? { type: "forget", path } : { type: "save", path, record }),
+    const saves = [...this.#records].map(([path, record]): Action =>
+      record === undefined ? { type: "forget", path } : { type: "save", path, record },
     );
     return { state: this.#state, actions: [...saves, ...this.#actions] };
   }
 
-  #changeNodes(cluster: string, change: (nodes: ReadonlyMap<string, NodeRecord>) => ReadonlyMap<string, NodeRecord>): void {
+  #changeNodes(
+    cluster: string,
+    change: (nodes: ReadonlyMap<string, NodeRecord>) => ReadonlyMap<string, NodeRecord>,
+  ): void {
     const found = this.#state.clusters.get(cluster);
     if (found === undefined) throw new Error(`Cannot change a node: cluster "${cluster}" is unknown`);
     const changed = { ...found, nodes: change(found.nodes) };

@@ -11,7 +11,12 @@ export type Command =
 /** The answer to a command. A refused one has changed nothing. */
 export type Reply =
   | { readonly type: "accepted"; readonly plan: string; readonly cluster: string }
-  | { readonly type: "refused"; readonly why: "invalid" | "exists" | "unknown" | "conflict"; readonly message: string; readonly faults: readonly Fault[] };
+  | {
+      readonly type: "refused";
+      readonly why: "invalid" | "exists" | "unknown" | "conflict";
+      readonly message: string;
+      readonly faults: readonly Fault[];
+    };
 
 /** Time is part of every event: the core has no clock. */
 export type Event = { readonly nowMs: number } & (

@@ -23,7 +23,12 @@ function scene(constraints: string, placed: readonly Record<string, string>[], k
   };
 }
 
-function fits(fields: Record<string, string>, constraints: string, placed: readonly Record<string, string>[], known?: readonly string[]): boolean {
+function fits(
+  fields: Record<string, string>,
+  constraints: string,
+  placed: readonly Record<string, string>[],
+  known?: readonly string[],
+): boolean {
   return infeasible(agent(fields), scene(constraints, placed, known)).length === 0;
 }
 
@@ -69,7 +74,9 @@ test("an attribute that the agent lacks fails all but the two negative operators
 
 test("every resource that is short is told, with what was found and wanted", () => {
   const free = { cpus: 0.5, memMb: 50, diskMb: 0, ports: [] };
-  expect(infeasible(agent({ hostname: "h" }, free), { ...scene("", []), need: { ...NEED, fixedPorts: { native: 9042 } } })).toEqual([
+  expect(
+    infeasible(agent({ hostname: "h" }, free), { ...scene("", []), need: { ...NEED, fixedPorts: { native: 9042 } } }),
+  ).toEqual([
     { check: "cpus", found: "0.5 unreserved", wanted: "at least 1" },
     { check: "mem", found: "50 MB unreserved", wanted: "at least 100 MB" },
     { check: "disk", found: "0 MB unreserved", wanted: "at least 100 MB" },

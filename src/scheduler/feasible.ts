@@ -56,23 +56,34 @@ function checkScalars(agent: AgentOffer, { need }: Scene): readonly Reason[] {
   ] as const;
   return rows
     .filter(([, found, wanted]) => found < wanted)
-    .map(([check, found, wanted, unit]) => ({ check, found: `${found}${unit} unreserved`, wanted: `at least ${wanted}${unit}` }));
+    .map(([check, found, wanted, unit]) => ({
+      check,
+      found: `${found}${unit} unreserved`,
+      wanted: `at least ${wanted}${unit}`,
+    }));
 }
 
 function checkPorts(agent: AgentOffer, { need }: Scene): readonly Reason[] {
   const fixed = Object.entries(need.fixedPorts);
   const missing = fixed.filter(([, port]) => !containsPort(agent.free.ports, port));
-  const reasons = missing.map(([name, port]) => ({ check: `port ${name}`, found: "not in the offer", wanted: String(port) }));
+  const reasons = missing.map(([name, port]) => ({
+    check: `port ${name}`,
+    found: "not in the offer",
+    wanted: String(port),
+  }));
   const wanted = fixed.length + need.morePorts;
   const found = countPorts(agent.free.ports);
-  return found < wanted ? [...reasons, { check: "ports", found: String(found), wanted: `at least ${wanted}` }] : reasons;
+  return found < wanted
+    ? [...reasons, { check: "ports", found: String(found), wanted: `at least ${wanted}` }]
+    : reasons;
 }
 
 /** An agent that is to go down gets nothing new, however far off the day is. */
 function checkMaintenance(agent: AgentOffer, { nowMs }: Scene): readonly Reason[] {
   for (const { unavailability } of agent.offers) {
     if (unavailability === undefined) continue;
-    const endMs = unavailability.durationMs === undefined ? Infinity : unavailability.startMs + unavailability.durationMs;
+    const endMs =
+      unavailability.durationMs === undefined ? Infinity : unavailability.startMs + unavailability.durationMs;
     if (endMs <= nowMs) continue;
     const startText = `maintenance in ${Math.max(0, Math.round((unavailability.startMs - nowMs) / 1000))} s`;
     return [{ check: "maintenance", found: startText, wanted: "an agent with none planned" }];
@@ -104,27 +115,40 @@ function violated(constraint: Constraint, agent: AgentOffer, scene: Scene): Omit
   const field = fieldOf(constraint);
   const value = agent.fields[field];
   const parameter = constraint.parameter ?? "";
-  if (value === undefined) return constraint.operator === "UNLIKE" || constraint.operator === "IS_NOT" ? undefined : { found: `no ${field}`, wanted: `an agent with ${field}` };
+  if (value === undefined)
+    return constraint.operator === "UNLIKE" || constraint.operator === "IS_NOT"
+      ? undefined
+      : { found: `no ${field}`, wanted: `an agent with ${field}` };
   const others = scene.placed.map((node) => node.place?.fields[field]);
   const same = others.filter((other) => other === value).length;
   const found = `"${value}"`;
   switch (constraint.operator) {
     case "UNIQUE":
-      return same === 0 ? undefined : { found: `${found}, which has a node already`, wanted: `a ${field} without a node of this cluster` };
+      return same === 0
+        ? undefined
+        : { found: `${found}, which has a node already`, wanted: `a ${field} without a node of this cluster` };
     case "CLUSTER": {
       const home = constraint.parameter ?? others.find((other) => other !== undefined);
       return home === undefined || home === value ? undefined : { found, wanted: `"${home}"` };
     }
     case "MAX_PER":
-      return same < Number(parameter) ? undefined : { found: `${found}, which has ${same} nodes`, wanted: `fewer than ${parameter} there` };
+      return same < Number(parameter)
+        ? undefined
+        : { found: `${found}, which has ${same} nodes`, wanted: `fewer than ${parameter} there` };
     case "GROUP_BY": {
       const limit = groupLimit(field, constraint.parameter, others, scene);
-      return same <= limit ? undefined : { found: `${found}, which has ${same} nodes`, wanted: `a ${field} with at most ${limit}` };
+      return same <= limit
+        ? undefined
+        : { found: `${found}, which has ${same} nodes`, wanted: `a ${field} with at most ${limit}` };
     }
     case "LIKE":
-      return new RegExp(`^(?:${parameter})$`, "u").test(value) ? undefined : { found, wanted: `one like /${parameter}/` };
+      return new RegExp(`^(?:${parameter})$`, "u").test(value)
+        ? undefined
+        : { found, wanted: `one like /${parameter}/` };
     case "UNLIKE":
-      return new RegExp(`^(?:${parameter})$`, "u").test(value) ? { found, wanted: `one unlike /${parameter}/` } : undefined;
+      return new RegExp(`^(?:${parameter})$`, "u").test(value)
+        ? { found, wanted: `one unlike /${parameter}/` }
+        : undefined;
     case "IS":
       return value === parameter ? undefined : { found, wanted: `"${parameter}"` };
     case "IS_NOT":
@@ -135,7 +159,12 @@ function violated(constraint: Constraint, agent: AgentOffer, scene: Scene): Omit
 }
 
 /** Nodes that a group may have already and still get one more: the emptiest known group's; 0 until the wanted groups exist. */
-function groupLimit(field: string, groups: string | undefined, others: readonly (string | undefined)[], scene: Scene): number {
+function groupLimit(
+  field: string,
+  groups: string | undefined,
+  others: readonly (string | undefined)[],
+  scene: Scene,
+): number {
   const counts = new Map<string, number>([...scene.known(field)].map((value) => [value, 0]));
   for (const other of others) if (other !== undefined) counts.set(other, (counts.get(other) ?? 0) + 1);
   const filled = [...counts.values()].filter((count) => count > 0).length;

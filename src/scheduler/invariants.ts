@@ -20,7 +20,8 @@ function brokenCluster(state: State, before: ClusterState | undefined, cluster: 
   for (const node of cluster.nodes.values()) {
     if (node.place !== undefined && node.phase !== "releasing") {
       const other = volumes.get(node.place.volume);
-      if (other !== undefined) broken.push(`Volume "${node.place.volume}" belongs to nodes "${other}" and "${node.id}"`);
+      if (other !== undefined)
+        broken.push(`Volume "${node.place.volume}" belongs to nodes "${other}" and "${node.id}"`);
       volumes.set(node.place.volume, node.id);
       if (state.leftovers.has(node.place.reservation)) {
         broken.push(`Reservation "${node.place.reservation}" of node "${node.id}" is kept and to be given back`);
@@ -34,12 +35,18 @@ function brokenCluster(state: State, before: ClusterState | undefined, cluster: 
 function brokenNode(before: NodeRecord | undefined, node: NodeRecord): readonly string[] {
   const broken: string[] = [];
   const lives = ["launching", "starting", "running", "unreachable", "stopping"].includes(node.phase);
-  if (lives !== (node.task !== undefined)) broken.push(`Node "${node.id}" is ${node.phase} ${node.task === undefined ? "without" : "with"} a task`);
+  if (lives !== (node.task !== undefined))
+    broken.push(`Node "${node.id}" is ${node.phase} ${node.task === undefined ? "without" : "with"} a task`);
   if (node.task !== undefined && node.place === undefined) broken.push(`Node "${node.id}" has a task and no place`);
   if (before?.task !== undefined && node.task !== undefined && before.task.taskId !== node.task.taskId) {
     broken.push(`Node "${node.id}" gets task "${node.task.taskId}" while "${before.task.taskId}" may live`);
   }
-  if (node.joined && before?.place !== undefined && before.place.volume !== node.place?.volume && before.generation === node.generation) {
+  if (
+    node.joined &&
+    before?.place !== undefined &&
+    before.place.volume !== node.place?.volume &&
+    before.generation === node.generation
+  ) {
     broken.push(`Node "${node.id}" loses volume "${before.place.volume}" with its data`);
   }
   return broken;
@@ -54,7 +61,9 @@ function brokenAction(state: State, action: Action): readonly string[] {
     for (const resource of operation.type === "destroy" ? operation.volumes : operation.resources) {
       const reservation = reservationOf(resource, state.framework.frameworkId);
       if (reservation === undefined || !state.leftovers.has(reservation)) {
-        broken.push(`The ${operation.type} of ${resource.name} with reservation "${reservation ?? "of others"}" is none of ours to give back`);
+        broken.push(
+          `The ${operation.type} of ${resource.name} with reservation "${reservation ?? "of others"}" is none of ours to give back`,
+        );
       }
     }
   }

@@ -3,7 +3,16 @@ import type { ClusterSpec } from "../databases/cluster.ts";
 import type { Database } from "../databases/database.ts";
 import type { NodeTask } from "../databases/node.ts";
 import { createVolume, destroyVolumes, launch, reserve, unreserve, type Operation } from "../mesos/operations.ts";
-import { isReserved, lowestPorts, subtractRanges, take, withoutVolume, type Labels, type Range, type Resource } from "../mesos/resources.ts";
+import {
+  isReserved,
+  lowestPorts,
+  subtractRanges,
+  take,
+  withoutVolume,
+  type Labels,
+  type Range,
+  type Resource,
+} from "../mesos/resources.ts";
 import type { ExecutorInfo, TaskInfo, Uri } from "../mesos/task.ts";
 import { assert } from "../std/assert.ts";
 import type { AgentOffer, Need } from "./feasible.ts";
@@ -58,7 +67,13 @@ function thousandth(value: number): number {
 export type Launch = { readonly node: NodeRecord; readonly operations: readonly Operation[] };
 
 /** RESERVE, CREATE and LAUNCH of a node that has no place yet. The agent must be feasible for it. */
-export function placeNode(state: State, cluster: ClusterState, node: NodeRecord, agent: AgentOffer, nowMs: number): Launch {
+export function placeNode(
+  state: State,
+  cluster: ClusterState,
+  node: NodeRecord,
+  agent: AgentOffer,
+  nowMs: number,
+): Launch {
   const frameworkId = knownFrameworkId(state);
   const { spec } = cluster.record;
   const need = needOf(spec, databaseOf(cluster));
@@ -102,21 +117,37 @@ export function placeNode(state: State, cluster: ClusterState, node: NodeRecord,
  * LAUNCH of a node on the reservation and volume it has. Undefined when the offer does not hold all of them (yet): Mesos gives
  * the parts of an ended executor back one by one.
  */
-export function relaunchNode(state: State, cluster: ClusterState, node: NodeRecord, agent: AgentOffer, nowMs: number): Launch | undefined {
+export function relaunchNode(
+  state: State,
+  cluster: ClusterState,
+  node: NodeRecord,
+  agent: AgentOffer,
+  nowMs: number,
+): Launch | undefined {
   const { place } = node;
   if (place === undefined || place.agentId !== agent.agentId) return undefined;
   const held = heldResources(state, place, agent);
-  return isWhole(place, held, ownerLabels(knownFrameworkId(state), place.reservation)) ? startOn(state, cluster, node, place, held, nowMs) : undefined;
+  return isWhole(place, held, ownerLabels(knownFrameworkId(state), place.reservation))
+    ? startOn(state, cluster, node, place, held, nowMs)
+    : undefined;
 }
 
 /** DESTROY and UNRESERVE of what no node keeps. Undefined when the offer has not all of it. */
-export function releaseLeftover(state: State, leftover: LeftoverRecord, agent: AgentOffer, nowMs: number): readonly Operation[] | undefined {
+export function releaseLeftover(
+  state: State,
+  leftover: LeftoverRecord,
+  agent: AgentOffer,
+  nowMs: number,
+): readonly Operation[] | undefined {
   const owner = ownerLabels(knownFrameworkId(state), leftover.place.reservation);
   const held = heldResources(state, leftover.place, agent);
   if (!isWhole(leftover.place, held, owner)) return undefined;
   const volumes = held.filter((resource) => resource.volume !== undefined);
   const id = state.operationFeedback ? releaseId(leftover, nowMs) : undefined;
-  return [...(volumes.length === 0 ? [] : [destroyVolumes(volumes, owner)]), unreserve(held.map(withoutVolume), owner, id)];
+  return [
+    ...(volumes.length === 0 ? [] : [destroyVolumes(volumes, owner)]),
+    unreserve(held.map(withoutVolume), owner, id),
+  ];
 }
 
 function heldResources(state: State, place: Place, agent: AgentOffer): readonly Resource[] {
@@ -145,7 +176,9 @@ function choosePorts(state: State, cluster: ClusterState, offered: readonly Rang
   const { spec } = cluster.record;
   const names = [...databaseOf(cluster).ports, "api"];
   const open = names.filter((name) => spec.ports[name] === undefined);
-  const used = [...state.clusters.values()].flatMap(({ nodes }) => [...nodes.values()].flatMap((node) => Object.values(node.place?.footprint.ports ?? {})));
+  const used = [...state.clusters.values()].flatMap(({ nodes }) =>
+    [...nodes.values()].flatMap((node) => Object.values(node.place?.footprint.ports ?? {})),
+  );
   const range = (port: number): Range => ({ begin: port, end: port });
   const free_ = subtractRanges(offered, Object.values(spec.ports).map(range));
   const unused = lowestPorts(subtractRanges(free_, used.map(range)), open.length);
@@ -155,17 +188,34 @@ function choosePorts(state: State, cluster: ClusterState, offered: readonly Rang
 }
 
 /** The LAUNCH of a node on resources that it holds, and the node as it is once that is sent. */
-function startOn(state: State, cluster: ClusterState, node: NodeRecord, place: Place, held: readonly Resource[], nowMs: number): Launch {
+function startOn(
+  state: State,
+  cluster: ClusterState,
+  node: NodeRecord,
+  place: Place,
+  held: readonly Resource[],
+  nowMs: number,
+): Launch {
   const { spec } = cluster.record;
   const frameworkId = knownFrameworkId(state);
   const owner = ownerLabels(frameworkId, place.reservation);
   const executorId = `${node.id}.${state.framework.launches}`;
   const taskId = `${executorId}.server`;
   const forTask = take(held, owner, { ...spec.resources, diskMb: 0, ports: [] });
-  const forExecutor = take(forTask?.rest ?? [], owner, { ...EXECUTOR, diskMb: 0, ports: Object.values(place.footprint.ports) });
+  const forExecutor = take(forTask?.rest ?? [], owner, {
+    ...EXECUTOR,
+    diskMb: 0,
+    ports: Object.values(place.footprint.ports),
+  });
   const volumes = held.filter((resource) => resource.volume?.id === place.volume);
-  assert(forTask !== undefined && forExecutor !== undefined, () => `the reservation of node "${node.id}" is smaller than its task`);
-  assert(volumes.length === 1, () => `node "${node.id}" needs its volume "${place.volume}", the offer has ${volumes.length} of that id`);
+  assert(
+    forTask !== undefined && forExecutor !== undefined,
+    () => `the reservation of node "${node.id}" is smaller than its task`,
+  );
+  assert(
+    volumes.length === 1,
+    () => `node "${node.id}" needs its volume "${place.volume}", the offer has ${volumes.length} of that id`,
+  );
   // The volume belongs to the executor: Mesos then offers it again only when the whole container is gone, never while a
   // database process could still write to it.
   const executor = executorInfo(state, cluster, node, executorId, frameworkId, [...forExecutor.taken, ...volumes]);
@@ -180,7 +230,13 @@ function startOn(state: State, cluster: ClusterState, node: NodeRecord, place: P
     killGraceMs: GRACE_MS,
     discovery: { name: node.id, ports: place.footprint.ports },
   };
-  const launched: NodeRecord = { ...node, phase: "launching", sinceMs: nowMs, healthy: false, task: { taskId, executorId } };
+  const launched: NodeRecord = {
+    ...node,
+    phase: "launching",
+    sinceMs: nowMs,
+    healthy: false,
+    task: { taskId, executorId },
+  };
   return { node: launched, operations: [launch([task])] };
 }
 
@@ -193,7 +249,7 @@ function executorInfo(
   resources: readonly Resource[],
 ): ExecutorInfo {
   const { spec } = cluster.record;
-  const { artifactUri, user } = state.settings;
+  const { artifactUri } = state.settings;
   const isArchive = /\.(?:tar|tgz|tar\.gz|tar\.xz|tar\.bz2|zip)$/.test(artifactUri);
   const artifact: Uri = isArchive
     ? { value: artifactUri, extract: true, cache: true }
@@ -209,7 +265,6 @@ function executorInfo(
       uris: [artifact, ...packages.map(({ uri }): Uri => ({ value: uri, extract: true, cache: true }))],
       environment: {},
       value: "exec ./ringmaster executor",
-      ...(user === undefined ? {} : { user }),
     },
     labels: { "ringmaster.cluster": spec.name, "ringmaster.node": node.id },
     shutdownGraceMs: GRACE_MS,

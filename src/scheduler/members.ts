@@ -8,7 +8,8 @@ import type { ClusterState, NodeRecord } from "./state.ts";
 export function databaseOf(cluster: ClusterState): Database {
   const { name, database } = cluster.record.spec;
   const found = findDatabase(database);
-  if (found === undefined) throw new Error(`Cannot run cluster "${name}": this ringmaster has no database "${database}"`);
+  if (found === undefined)
+    throw new Error(`Cannot run cluster "${name}": this ringmaster has no database "${database}"`);
   return found;
 }
 

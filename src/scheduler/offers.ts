@@ -52,7 +52,10 @@ function byAgent(offers: readonly Offer[]): ReadonlyMap<string, AgentOffer> {
       if (first?.region !== undefined) fields["@region"] = first.region;
       if (first?.zone !== undefined) fields["@zone"] = first.zone;
       const resources = group.flatMap((offer) => offer.resources);
-      return [agentId, { agentId, hostname: first?.hostname ?? "", offers: group, free: free(resources, "unreserved"), fields }];
+      return [
+        agentId,
+        { agentId, hostname: first?.hostname ?? "", offers: group, free: free(resources, "unreserved"), fields },
+      ];
     }),
   );
 }
@@ -85,7 +88,10 @@ class Round {
       case "relaunch": {
         const agent = this.#agents.get(want.node.place?.agentId ?? "");
         if (!this.#mayStart(want.node)) return;
-        const started = agent === undefined || this.#launched.has(agent.agentId) ? undefined : this.#relaunch(want.cluster, want.node, agent);
+        const started =
+          agent === undefined || this.#launched.has(agent.agentId)
+            ? undefined
+            : this.#relaunch(want.cluster, want.node, agent);
         return started === undefined ? this.#missed(agent, want.node.place?.reservation ?? "") : this.#launch(started);
       }
       case "place":
@@ -111,7 +117,11 @@ class Round {
     const placed = [...cluster.nodes.values()].filter((other) => other.place !== undefined && other.id !== node.id);
     const open = [...this.#agents.values()].filter(({ agentId }) => !this.#launched.has(agentId));
     const known = (field: string): ReadonlySet<string> =>
-      new Set([...open.map(({ fields }) => fields[field]), ...placed.map((other) => other.place?.fields[field])].filter((value) => value !== undefined));
+      new Set(
+        [...open.map(({ fields }) => fields[field]), ...placed.map((other) => other.place?.fields[field])].filter(
+          (value) => value !== undefined,
+        ),
+      );
     const scene: Scene = { spec, need: needOf(spec, databaseOf(cluster)), placed, known, nowMs };
     const judged = open.map((agent) => ({ agent, reasons: infeasible(agent, scene) }));
     const fitting = judged.filter(({ reasons }) => reasons.length === 0).map(({ agent }) => agent);
@@ -145,7 +155,8 @@ class Round {
     this.#unmet = true;
     const { frameworkId } = this.#draft.state.framework;
     const resources = agent?.offers.flatMap((offer) => offer.resources) ?? [];
-    if (agent !== undefined && resources.some((resource) => reservationOf(resource, frameworkId) === reservation)) this.#partial.add(agent.agentId);
+    if (agent !== undefined && resources.some((resource) => reservationOf(resource, frameworkId) === reservation))
+      this.#partial.add(agent.agentId);
   }
 
   /** Accepts what is used, declines the rest. */
@@ -167,12 +178,17 @@ class Round {
 
 function nodesOnAgent(clusters: ReadonlyMap<string, ClusterState>, agentId: string): number {
   let count = 0;
-  for (const { nodes } of clusters.values()) for (const node of nodes.values()) if (node.place?.agentId === agentId) count++;
+  for (const { nodes } of clusters.values())
+    for (const node of nodes.values()) if (node.place?.agentId === agentId) count++;
   return count;
 }
 
 /** Keeps the reasons of this round; agents that did not offer now keep what was said of them before. */
-function explain(draft: Draft, node: NodeRecord, judged: readonly { readonly agent: AgentOffer; readonly reasons: readonly Reason[] }[]): void {
+function explain(
+  draft: Draft,
+  node: NodeRecord,
+  judged: readonly { readonly agent: AgentOffer; readonly reasons: readonly Reason[] }[],
+): void {
   const agents = new Map(draft.state.explanations.get(node.id)?.agents);
   for (const { agent, reasons } of judged) {
     if (agents.size >= EXPLAINED_AGENTS && !agents.has(agent.agentId)) break;
@@ -188,7 +204,8 @@ export function steerOffers(draft: Draft): void {
   const keys = new Set(wants(draft.state, draft.nowMs).map(({ key }) => key));
   if (keys.size === 0) {
     if (!offers.suppressed) draft.act({ type: "suppress" });
-    if (!offers.suppressed || offers.revivedFor.size > 0) draft.set({ offers: { ...offers, suppressed: true, revivedFor: new Set() } });
+    if (!offers.suppressed || offers.revivedFor.size > 0)
+      draft.set({ offers: { ...offers, suppressed: true, revivedFor: new Set() } });
     return;
   }
   const gained = Math.floor((draft.nowMs - offers.tokensMs) / TOKEN_MS);
@@ -199,5 +216,7 @@ export function steerOffers(draft: Draft): void {
   const isStale = draft.nowMs >= Math.max(offers.lastOfferMs ?? 0, offers.revivedMs) + REVIVE_AGAIN_MS;
   if ((!isNew && !isStale) || tokens === 0) return;
   draft.act({ type: "revive" });
-  draft.set({ offers: { ...offers, suppressed: false, revivedFor: keys, revivedMs: draft.nowMs, tokens: tokens - 1, tokensMs } });
+  draft.set({
+    offers: { ...offers, suppressed: false, revivedFor: keys, revivedMs: draft.nowMs, tokens: tokens - 1, tokensMs },
+  });
 }

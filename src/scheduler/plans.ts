@@ -2,7 +2,15 @@
 // node, so a plan goes on after a restart where it was.
 import type { Draft } from "./draft.ts";
 import { giveBack } from "./release.ts";
-import { activePlans, SCHEMA, type NodeRecord, type PlanKind, type PlanRecord, type Step, type StepType } from "./state.ts";
+import {
+  activePlans,
+  SCHEMA,
+  type NodeRecord,
+  type PlanKind,
+  type PlanRecord,
+  type Step,
+  type StepType,
+} from "./state.ts";
 
 /** Finished plans that are kept for reading. */
 const FINISHED_KEPT = 200;
@@ -63,7 +71,9 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
 /** "release" comes after its node's "stop", "forget" after everything. */
 export function isBlocked(steps: readonly Step[], index: number): boolean {
   const current = steps[index];
-  return steps.slice(0, index).some((earlier) => earlier.status !== "done" && (current?.type === "forget" || earlier.node === current?.node));
+  return steps
+    .slice(0, index)
+    .some((earlier) => earlier.status !== "done" && (current?.type === "forget" || earlier.node === current?.node));
 }
 
 /** Does what can be done for one step now; returns its status after that. */
@@ -94,7 +104,9 @@ function stopNode(draft: Draft, node: NodeRecord): boolean {
   if (agentId === undefined) throw new Error(`Cannot stop node "${node.id}": it has a task and no place`);
   if (node.phase !== "stopping") draft.putNode({ ...node, phase: "stopping", sinceMs: draft.nowMs });
   if (!draft.state.kills.has(node.task.taskId)) {
-    draft.set({ kills: new Map(draft.state.kills).set(node.task.taskId, { agentId, attempt: 0, nextMs: draft.nowMs }) });
+    draft.set({
+      kills: new Map(draft.state.kills).set(node.task.taskId, { agentId, attempt: 0, nextMs: draft.nowMs }),
+    });
   }
   return false;
 }
@@ -113,7 +125,8 @@ function releaseNode(draft: Draft, node: NodeRecord): boolean {
 
 /** Ends a cluster's plans that a later command makes pointless. */
 export function abortPlans(draft: Draft, cluster: string): void {
-  for (const plan of activePlans(draft.state, cluster)) draft.putPlan({ ...plan, status: "aborted", endedMs: draft.nowMs });
+  for (const plan of activePlans(draft.state, cluster))
+    draft.putPlan({ ...plan, status: "aborted", endedMs: draft.nowMs });
 }
 
 function prunePlans(draft: Draft): void {

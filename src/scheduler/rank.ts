@@ -33,7 +33,13 @@ export function rank(
       const difference = left - (b.score[index] ?? 0);
       if (difference !== 0) return difference;
     }
-    return a.agent.hostname < b.agent.hostname ? -1 : a.agent.hostname > b.agent.hostname ? 1 : a.agent.agentId < b.agent.agentId ? -1 : 1;
+    return a.agent.hostname < b.agent.hostname
+      ? -1
+      : a.agent.hostname > b.agent.hostname
+        ? 1
+        : a.agent.agentId < b.agent.agentId
+          ? -1
+          : 1;
   });
   return scored.map(({ agent }) => agent);
 }

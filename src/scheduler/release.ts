@@ -24,7 +24,11 @@ export function operationStatus(draft: Draft, status: OperationStatus): void {
   if (leftover !== undefined && leftover.operation?.id === operationId) {
     if (status.state === "OPERATION_FINISHED" || status.state === "OPERATION_GONE_BY_OPERATOR") {
       draft.forgetLeftover(leftover.place.reservation);
-    } else if (status.state !== "OPERATION_PENDING" && status.state !== "OPERATION_UNREACHABLE" && status.state !== "OPERATION_RECOVERING") {
+    } else if (
+      status.state !== "OPERATION_PENDING" &&
+      status.state !== "OPERATION_UNREACHABLE" &&
+      status.state !== "OPERATION_RECOVERING"
+    ) {
       const { operation: _failed, ...open } = leftover;
       draft.putLeftover(open);
       const text = `Release of reservation "${reservation}" on ${leftover.place.hostname} failed: ${status.state} ${status.message ?? ""}`;
@@ -39,8 +43,12 @@ export function operationStatus(draft: Draft, status: OperationStatus): void {
 /** Forgets uncertain reservations that did not show up, and releases that an old Mesos will never confirm. */
 export function expireLeftovers(draft: Draft): void {
   for (const leftover of draft.state.leftovers.values()) {
-    const unconfirmable = !draft.state.operationFeedback && leftover.operation !== undefined && draft.nowMs >= leftover.operation.sentMs + UNCERTAIN_MS;
-    const vanished = !leftover.certain && leftover.operation === undefined && draft.nowMs >= leftover.sinceMs + UNCERTAIN_MS;
+    const unconfirmable =
+      !draft.state.operationFeedback &&
+      leftover.operation !== undefined &&
+      draft.nowMs >= leftover.operation.sentMs + UNCERTAIN_MS;
+    const vanished =
+      !leftover.certain && leftover.operation === undefined && draft.nowMs >= leftover.sinceMs + UNCERTAIN_MS;
     if (draft.state.connected && (unconfirmable || vanished)) draft.forgetLeftover(leftover.place.reservation);
   }
 }

@@ -42,10 +42,24 @@ export type ClusterRecord = {
  * - "releasing": its volume and reservation are being given back.
  */
 export type NodePhase =
-  | "waiting" | "launching" | "starting" | "running" | "unreachable" | "stopping" | "stopped" | "down" | "lost" | "releasing";
+  | "waiting"
+  | "launching"
+  | "starting"
+  | "running"
+  | "unreachable"
+  | "stopping"
+  | "stopped"
+  | "down"
+  | "lost"
+  | "releasing";
 
 /** What is reserved on an agent for one node, the executor's and the admin tasks' share included. */
-export type Footprint = { readonly cpus: number; readonly memMb: number; readonly diskMb: number; readonly ports: Readonly<Record<string, number>> };
+export type Footprint = {
+  readonly cpus: number;
+  readonly memMb: number;
+  readonly diskMb: number;
+  readonly ports: Readonly<Record<string, number>>;
+};
 
 /** Where a node's reservation and volume are. */
 export type Place = {
@@ -60,7 +74,12 @@ export type Place = {
   readonly fields: Readonly<Record<string, string>>;
 };
 
-export type Failure = { readonly atMs: number; readonly state: string; readonly message: string; readonly kind?: NodeFailure };
+export type Failure = {
+  readonly atMs: number;
+  readonly state: string;
+  readonly message: string;
+  readonly kind?: NodeFailure;
+};
 
 /** Record `nodes/<id>`. */
 export type NodeRecord = {
@@ -142,8 +161,6 @@ export type Settings = {
   readonly principal?: string;
   /** Where agents fetch this binary from. */
   readonly artifactUri: string;
-  /** The user that executors run as; without one, Mesos decides. */
-  readonly user?: string;
 };
 
 export type State = {
@@ -167,7 +184,10 @@ export type State = {
   /** What a node's executor said last while it was starting, by node id. */
   readonly messages: ReadonlyMap<string, string>;
   /** Tasks and reservations with our mark that no record knows: shown, never touched. By id. */
-  readonly orphans: ReadonlyMap<string, { readonly type: "task" | "reservation"; readonly hostname: string; readonly seenMs: number }>;
+  readonly orphans: ReadonlyMap<
+    string,
+    { readonly type: "task" | "reservation"; readonly hostname: string; readonly seenMs: number }
+  >;
 };
 
 /** Our side of the offer conversation. */
@@ -184,7 +204,11 @@ export type OfferFlow = {
 };
 
 /** State of a scheduler that starts with what the store has. */
-export function initialState(settings: Settings, seed: Seed, records: Pick<State, "framework" | "clusters" | "plans" | "leftovers">): State {
+export function initialState(
+  settings: Settings,
+  seed: Seed,
+  records: Pick<State, "framework" | "clusters" | "plans" | "leftovers">,
+): State {
   return {
     settings,
     ...records,

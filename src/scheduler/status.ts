@@ -44,7 +44,11 @@ function orphanTask(draft: Draft, status: TaskStatus): void {
   if (isTerminal(status.state)) orphans.delete(status.taskId);
   else if (orphans.size < ORPHANS_KEPT) {
     orphans.set(status.taskId, { type: "task", hostname: status.agentId ?? "unknown", seenMs: draft.nowMs });
-    draft.act({ type: "note", level: "warn", text: `Task "${status.taskId}" is ours and unknown to the store: left alone` });
+    draft.act({
+      type: "note",
+      level: "warn",
+      text: `Task "${status.taskId}" is ours and unknown to the store: left alone`,
+    });
   }
   draft.set({ orphans });
 }
@@ -55,7 +59,11 @@ function supersededTask(draft: Draft, node: NodeRecord, status: TaskStatus): voi
   if (isTerminal(status.state)) kills.delete(status.taskId);
   else if (status.agentId !== undefined && !kills.has(status.taskId)) {
     kills.set(status.taskId, { agentId: status.agentId, attempt: 0, nextMs: draft.nowMs });
-    draft.act({ type: "note", level: "warn", text: `Task "${status.taskId}" of node "${node.id}" is superseded and alive: killed` });
+    draft.act({
+      type: "note",
+      level: "warn",
+      text: `Task "${status.taskId}" of node "${node.id}" is superseded and alive: killed`,
+    });
   }
   draft.set({ kills });
 }
@@ -99,7 +107,14 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const stable = node.phase === "running" && draft.nowMs - node.sinceMs >= STABLE_MS;
   const failures = stable ? 1 : node.failures + 1;
   const delayMs = failures === 1 ? 0 : backoffMs(CRASH_BACKOFF, failures - 2, draft.random());
-  const failed = { ...rest, sinceMs: draft.nowMs, healthy: false, failures, retryAtMs: draft.nowMs + delayMs, lastFailure: failure };
+  const failed = {
+    ...rest,
+    sinceMs: draft.nowMs,
+    healthy: false,
+    failures,
+    retryAtMs: draft.nowMs + delayMs,
+    lastFailure: failure,
+  };
   draft.act({ type: "note", level: "warn", text: `Node "${node.id}" ended: ${failure.message}` });
 
   if (node.place !== undefined && neverTook(node, status)) {

@@ -51,7 +51,9 @@ export function nodeView(node: NodeRecord): NodeView {
     ...(place === undefined ? {} : { hostname: place.hostname, agentId: place.agentId }),
     ...(rack === undefined ? {} : { rack }),
     ...(task === undefined ? {} : { taskId: task.taskId }),
-    ...(lastFailure === undefined ? {} : { lastFailure: { at: iso(lastFailure.atMs), state: lastFailure.state, message: lastFailure.message } }),
+    ...(lastFailure === undefined
+      ? {}
+      : { lastFailure: { at: iso(lastFailure.atMs), state: lastFailure.state, message: lastFailure.message } }),
   };
 }
 
@@ -65,7 +67,9 @@ export function endpointsView(cluster: ClusterState): EndpointsView {
     ports: node.place?.footprint.ports ?? {},
   }));
   const serving = nodes.filter((node) => node.serving);
-  const endpoints = databaseOf(cluster).ports.map((port) => [port, serving.map((node) => `${node.hostname}:${node.ports[port]}`)] as const);
+  const endpoints = databaseOf(cluster).ports.map(
+    (port) => [port, serving.map((node) => `${node.hostname}:${node.ports[port]}`)] as const,
+  );
   return { cluster: name, database, endpoints: Object.fromEntries(endpoints), nodes };
 }
 
@@ -90,9 +94,15 @@ function stepView(state: State, plan: PlanRecord, step: Step, index: number, now
     type: step.type,
     status: step.status,
     waitsFor: isOpen ? [...stepWaits(state, plan, step, index, nowMs)] : [],
-    agents: [...(explanation?.agents ?? [])].map(([agentId, { hostname, reasons }]) => ({ agentId, hostname, reasons: [...reasons] })),
+    agents: [...(explanation?.agents ?? [])].map(([agentId, { hostname, reasons }]) => ({
+      agentId,
+      hostname,
+      reasons: [...reasons],
+    })),
     ...(step.node === undefined ? {} : { node: step.node }),
-    ...(startedMs === undefined ? {} : { started: iso(startedMs), seconds: seconds((endedMs ?? plan.endedMs ?? nowMs) - startedMs) }),
+    ...(startedMs === undefined
+      ? {}
+      : { started: iso(startedMs), seconds: seconds((endedMs ?? plan.endedMs ?? nowMs) - startedMs) }),
     ...(endedMs === undefined ? {} : { ended: iso(endedMs) }),
   };
 }
@@ -101,8 +111,10 @@ function stepView(state: State, plan: PlanRecord, step: Step, index: number, now
 function stepWaits(state: State, plan: PlanRecord, step: Step, index: number, nowMs: number): readonly Reason[] {
   const cluster = state.clusters.get(plan.cluster);
   const node = step.node === undefined ? undefined : cluster?.nodes.get(step.node);
-  if (isBlocked(plan.steps, index)) return [{ check: "order", found: "an earlier step is open", wanted: "all before it done" }];
-  if (!state.connected) return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
+  if (isBlocked(plan.steps, index))
+    return [{ check: "order", found: "an earlier step is open", wanted: "all before it done" }];
+  if (!state.connected)
+    return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
   if (cluster === undefined || node === undefined) return [];
   if (step.type === "release") return releaseWaits(state, node, nowMs);
   if (node.task !== undefined) return [taskWait(state, node, nowMs)];
@@ -119,7 +131,11 @@ function taskWait(state: State, node: NodeRecord, nowMs: number): Reason {
     case "stopping":
       return { check: "stop", found: `killed ${since}`, wanted: "the end of its task" };
     case "unreachable":
-      return { check: "agent", found: `"${node.place?.hostname}" unreachable ${since}`, wanted: "the agent back, or a replacement of the node" };
+      return {
+        check: "agent",
+        found: `"${node.place?.hostname}" unreachable ${since}`,
+        wanted: "the agent back, or a replacement of the node",
+      };
     default:
       return { check: "ready", found: `${said ?? "starting"} (${since})`, wanted: "a node that serves" };
   }
@@ -128,11 +144,24 @@ function taskWait(state: State, node: NodeRecord, nowMs: number): Reason {
 function offerWait(state: State, node: NodeRecord): Reason {
   const { place } = node;
   if (state.unreconciled.size > 0) {
-    return { check: "reconciliation", found: `${state.unreconciled.size} tasks of unknown state`, wanted: "Mesos' word on every task before offers are used" };
+    return {
+      check: "reconciliation",
+      found: `${state.unreconciled.size} tasks of unknown state`,
+      wanted: "Mesos' word on every task before offers are used",
+    };
   }
-  if (place !== undefined) return { check: "offer", found: "none with its reservation", wanted: `an offer of agent "${place.hostname}" with volume "${place.volume}"` };
+  if (place !== undefined)
+    return {
+      check: "offer",
+      found: "none with its reservation",
+      wanted: `an offer of agent "${place.hostname}" with volume "${place.volume}"`,
+    };
   const agents = state.explanations.get(node.id)?.agents.size ?? 0;
-  return { check: "offer", found: agents === 0 ? "none yet" : `${agents} agents, none of which will do`, wanted: "an agent with room that meets all constraints" };
+  return {
+    check: "offer",
+    found: agents === 0 ? "none yet" : `${agents} agents, none of which will do`,
+    wanted: "an agent with room that meets all constraints",
+  };
 }
 
 function releaseWaits(state: State, node: NodeRecord, nowMs: number): readonly Reason[] {
@@ -143,5 +172,11 @@ function releaseWaits(state: State, node: NodeRecord, nowMs: number): readonly R
     const found = `DESTROY and UNRESERVE sent ${Math.round((nowMs - leftover.operation.sentMs) / 1000)} s ago`;
     return [{ check: "release", found, wanted: `agent "${hostname}" to say that they are done` }];
   }
-  return [{ check: "offer", found: "none with its reservation", wanted: `an offer of agent "${hostname}" with volume "${leftover.place.volume}"` }];
+  return [
+    {
+      check: "offer",
+      found: "none with its reservation",
+      wanted: `an offer of agent "${hostname}" with volume "${leftover.place.volume}"`,
+    },
+  ];
 }

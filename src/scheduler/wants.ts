@@ -21,7 +21,8 @@ export function wants(state: State, nowMs: number): readonly Want[] {
   }
   const starts = nodesToStart(state).filter(({ cluster, node }) => startReasons(cluster, node, nowMs).length === 0);
   for (const { cluster, node } of starts) {
-    if (node.place !== undefined) found.push({ type: "relaunch", key: `relaunch:${node.id}:${node.sinceMs}`, cluster, node });
+    if (node.place !== undefined)
+      found.push({ type: "relaunch", key: `relaunch:${node.id}:${node.sinceMs}`, cluster, node });
   }
   for (const { cluster, node } of starts) {
     if (node.place === undefined) found.push({ type: "place", key: `place:${node.id}:${node.sinceMs}`, cluster, node });

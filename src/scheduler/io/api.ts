@@ -38,7 +38,10 @@ export type ApiScheduler = {
 export const MAX_BODY_BYTES = 1_048_576;
 
 const problem = { description: "What was wrong", content: { "application/problem+json": { schema: ProblemSchema } } };
-const json = <T extends z.ZodType>(schema: T, description: string) => ({ description, content: { "application/json": { schema } } });
+const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  description,
+  content: { "application/json": { schema } },
+});
 const ClusterParam = z.object({ cluster: z.string() });
 const NodeParam = z.object({ cluster: z.string(), node: z.string() });
 
@@ -56,13 +59,23 @@ class Refusal extends Error {
 }
 
 const TITLES: Readonly<Record<number, string>> = {
-  400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 415: "Unsupported Media Type",
-  500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
 };
 
 function answerProblem(c: Context, status: number, detail: string, faults: readonly Fault[] = []): Response {
   const body: Problem = { type: "about:blank", title: TITLES[status] ?? "Error", status, detail, faults: [...faults] };
-  return c.body(JSON.stringify(body), { status: status as 400, headers: { "content-type": "application/problem+json" } });
+  return c.body(JSON.stringify(body), {
+    status: status as 400,
+    headers: { "content-type": "application/problem+json" },
+  });
 }
 
 const REFUSAL_STATUS = { invalid: 400, exists: 409, conflict: 409, unknown: 404 } as const;
@@ -75,7 +88,9 @@ export function createApi(scheduler: ApiScheduler): OpenAPIHono {
     if (error instanceof HTTPException) return answerProblem(c, error.status, error.message);
     return answerProblem(c, 500, `The scheduler failed to answer: ${error.message}`);
   });
-  app.notFound((c) => answerProblem(c, 404, `Cannot find ${c.req.method} ${c.req.path}; /openapi.json lists what there is`));
+  app.notFound((c) =>
+    answerProblem(c, 404, `Cannot find ${c.req.method} ${c.req.path}; /openapi.json lists what there is`),
+  );
   addProcessRoutes(app, scheduler);
   addClusterRoutes(app, scheduler);
   addNodeRoutes(app, scheduler);
@@ -96,7 +111,11 @@ function findCluster(scheduler: ApiScheduler, name: string): { readonly state: S
   return { state, cluster };
 }
 
-function findNodeOf(scheduler: ApiScheduler, clusterName: string, nodeId: string): { readonly state: State; readonly node: NodeRecord } {
+function findNodeOf(
+  scheduler: ApiScheduler,
+  clusterName: string,
+  nodeId: string,
+): { readonly state: State; readonly node: NodeRecord } {
   const { state, cluster } = findCluster(scheduler, clusterName);
   const node = cluster.nodes.get(nodeId);
   if (node === undefined) throw new Refusal(404, `Cannot find node "${nodeId}" in cluster "${clusterName}"`);
@@ -122,22 +141,42 @@ async function bodyOf(c: Context): Promise<unknown> {
 
 function addProcessRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   app.openapi(
-    createRoute({ method: "get", path: "/health", summary: "Is the process well? Green while Mesos is away", responses: { 200: json(HealthViewSchema, "It is") } }),
+    createRoute({
+      method: "get",
+      path: "/health",
+      summary: "Is the process well? Green while Mesos is away",
+      responses: { 200: json(HealthViewSchema, "It is") },
+    }),
     (c) => {
       const state = scheduler.state();
       const frameworkId = state?.framework.frameworkId;
       const mesos = state?.connected === true ? ("connected" as const) : ("disconnected" as const);
-      return c.json({ status: "ok" as const, mesos, leader: state !== undefined, ...(frameworkId === undefined ? {} : { frameworkId }) }, 200);
+      return c.json(
+        {
+          status: "ok" as const,
+          mesos,
+          leader: state !== undefined,
+          ...(frameworkId === undefined ? {} : { frameworkId }),
+        },
+        200,
+      );
     },
   );
   app.get("/healthcheck", (c) => c.json({ success: true }));
-  app.get("/metrics", async (c) => c.text(await scheduler.metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }));
+  app.get("/metrics", async (c) =>
+    c.text(await scheduler.metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+  );
   app.doc31("/openapi.json", { openapi: "3.1.0", info: { title: "Ringmaster scheduler", version: scheduler.version } });
 }
 
 function addClusterRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   app.openapi(
-    createRoute({ method: "get", path: "/api/v1/clusters", summary: "All clusters", responses: { 200: json(ClustersViewSchema, "Clusters by name"), 503: problem } }),
+    createRoute({
+      method: "get",
+      path: "/api/v1/clusters",
+      summary: "All clusters",
+      responses: { 200: json(ClustersViewSchema, "Clusters by name"), 503: problem },
+    }),
     (c) => {
       const state = leading(scheduler);
       return c.json({ clusters: [...state.clusters.values()].map((cluster) => clusterView(state, cluster)) }, 200);
@@ -150,11 +189,19 @@ function addClusterRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
     responses: { 202: json(AcceptedSchema, "Saved; the plan brings it up"), 400: problem, 409: problem, 503: problem },
   } as const;
   // The body is described, not checked here: the scheduler's core checks it whole and tells every fault at once.
-  app.openAPIRegistry.registerPath({ ...creation, request: { body: { content: { "application/json": { schema: ClusterBodySchema } } } } });
-  app.post("/api/v1/clusters", async (c) => c.json(await command(scheduler, { type: "createCluster", body: await bodyOf(c) }), 202));
+  app.openAPIRegistry.registerPath({
+    ...creation,
+    request: { body: { content: { "application/json": { schema: ClusterBodySchema } } } },
+  });
+  app.post("/api/v1/clusters", async (c) =>
+    c.json(await command(scheduler, { type: "createCluster", body: await bodyOf(c) }), 202),
+  );
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/clusters/{cluster}", summary: "One cluster", request: { params: ClusterParam },
+      method: "get",
+      path: "/api/v1/clusters/{cluster}",
+      summary: "One cluster",
+      request: { params: ClusterParam },
       responses: { 200: json(ClusterViewSchema, "The cluster"), 404: problem },
     }),
     (c) => {
@@ -164,14 +211,21 @@ function addClusterRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   );
   app.openapi(
     createRoute({
-      method: "delete", path: "/api/v1/clusters/{cluster}", summary: "Destroy a cluster and its data", request: { params: ClusterParam },
+      method: "delete",
+      path: "/api/v1/clusters/{cluster}",
+      summary: "Destroy a cluster and its data",
+      request: { params: ClusterParam },
       responses: { 202: json(AcceptedSchema, "Saved; the plan takes it down"), 404: problem, 409: problem },
     }),
-    async (c) => c.json(await command(scheduler, { type: "destroyCluster", cluster: c.req.valid("param").cluster }), 202),
+    async (c) =>
+      c.json(await command(scheduler, { type: "destroyCluster", cluster: c.req.valid("param").cluster }), 202),
   );
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/clusters/{cluster}/endpoints", summary: "Where clients connect", request: { params: ClusterParam },
+      method: "get",
+      path: "/api/v1/clusters/{cluster}/endpoints",
+      summary: "Where clients connect",
+      request: { params: ClusterParam },
       responses: { 200: json(EndpointsViewSchema, "Addresses"), 404: problem },
     }),
     (c) => c.json(endpointsView(findCluster(scheduler, c.req.valid("param").cluster).cluster), 200),
@@ -181,7 +235,10 @@ function addClusterRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
 function addNodeRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/clusters/{cluster}/nodes", summary: "A cluster's nodes", request: { params: ClusterParam },
+      method: "get",
+      path: "/api/v1/clusters/{cluster}/nodes",
+      summary: "A cluster's nodes",
+      request: { params: ClusterParam },
       responses: { 200: json(NodesViewSchema, "Nodes"), 404: problem },
     }),
     (c) => {
@@ -191,7 +248,10 @@ function addNodeRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   );
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/clusters/{cluster}/nodes/{node}", summary: "One node", request: { params: NodeParam },
+      method: "get",
+      path: "/api/v1/clusters/{cluster}/nodes/{node}",
+      summary: "One node",
+      request: { params: NodeParam },
       responses: { 200: json(NodeViewSchema, "The node"), 404: problem },
     }),
     (c) => {
@@ -201,7 +261,9 @@ function addNodeRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   );
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/clusters/{cluster}/nodes/{node}/reads/{read}", summary: "Ask the node's executor",
+      method: "get",
+      path: "/api/v1/clusters/{cluster}/nodes/{node}/reads/{read}",
+      summary: "Ask the node's executor",
       request: { params: NodeParam.extend({ read: z.string() }) },
       responses: { 200: json(NodeReadSchema, "What the database answered"), 404: problem, 502: problem },
     }),
@@ -218,7 +280,10 @@ function addNodeRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
 function addPlanRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/plans", summary: "Plans, newest first", request: { query: z.object({ cluster: z.string().optional() }) },
+      method: "get",
+      path: "/api/v1/plans",
+      summary: "Plans, newest first",
+      request: { query: z.object({ cluster: z.string().optional() }) },
       responses: { 200: json(PlansViewSchema, "Plans") },
     }),
     (c) => {
@@ -231,7 +296,10 @@ function addPlanRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
   );
   app.openapi(
     createRoute({
-      method: "get", path: "/api/v1/plans/{plan}", summary: "One plan with its steps", request: { params: z.object({ plan: z.string() }) },
+      method: "get",
+      path: "/api/v1/plans/{plan}",
+      summary: "One plan with its steps",
+      request: { params: z.object({ plan: z.string() }) },
       responses: { 200: json(PlanViewSchema, "The plan"), 404: problem },
     }),
     (c) => {

@@ -24,7 +24,8 @@ export async function loadRecords(store: Store, lock: Lock, name: string): Promi
     clusters.set(record.spec.name, { record, nodes: new Map(mine.map((node) => [node.id, node])) });
   }
   const homeless = nodes.filter(({ cluster }) => !clusters.has(cluster)).map(({ id }) => `"${id}"`);
-  if (homeless.length > 0) throw new Error(`Cannot start: nodes ${homeless.join(", ")} are of clusters that the store does not have`);
+  if (homeless.length > 0)
+    throw new Error(`Cannot start: nodes ${homeless.join(", ")} are of clusters that the store does not have`);
   const plans = await loadFolder<PlanRecord>(store, "plans");
   const leftovers = await loadFolder<LeftoverRecord>(store, "leftovers");
   return {
@@ -39,7 +40,8 @@ async function loadFramework(store: Store, lock: Lock, name: string): Promise<Fr
   const stored = await store.read("framework");
   if (stored !== undefined) {
     const record = checked<FrameworkRecord>("framework", stored);
-    if (record.name !== name) throw new Error(`Cannot start framework "${name}": the store is that of framework "${record.name}"`);
+    if (record.name !== name)
+      throw new Error(`Cannot start framework "${name}": the store is that of framework "${record.name}"`);
     return record;
   }
   const token = Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("base64url");

@@ -1,5 +1,4 @@
 // The scheduler mode: store, leader lock, API, event loop and the connection to Mesos, put together.
-import { userInfo } from "node:os";
 import { version } from "../../../package.json";
 import { connectScheduler, type SchedulerConnection } from "../../mesos/io/scheduler-connection.ts";
 import { parseMasters, type Credential } from "../../mesos/leader.ts";
@@ -20,6 +19,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const log = createLog("scheduler", flags.logLevel, process.stderr.isTTY && flags.logJson !== true);
   const masters = parseMasters(flags.mesos);
   const credential = await readCredential(flags);
+  const user = flags.user ?? ownUser();
   const stopped = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stopped.abort(new Error(signal)));
 
@@ -46,12 +46,15 @@ export async function main(args: readonly string[]): Promise<number> {
     connection = connectScheduler({
       masters,
       ...(credential === undefined ? {} : { credential }),
-      framework: () => frameworkInfo(flags, settings, running.state, server.url),
+      framework: () => frameworkInfo(flags, user, settings, running.state, server.url),
       onEvent: (event) => running.happen(event),
       ...(records.framework.frameworkId === undefined ? { firstSubscriptionMs: flags.mesosTimeout * 1000 } : {}),
       log,
     });
-    log.info({ api: server.url, store: shown(flags.store), failoverTimeoutSeconds: flags.failoverTimeout }, `Nodes outlive this scheduler by ${flags.failoverTimeout} s at most`);
+    log.info(
+      { api: server.url, store: shown(flags.store), failoverTimeoutSeconds: flags.failoverTimeout },
+      `Nodes outlive this scheduler by ${flags.failoverTimeout} s at most`,
+    );
     const stop = Promise.withResolvers<undefined>();
     stopped.signal.addEventListener("abort", () => stop.resolve(undefined), { once: true });
     if (stopped.signal.aborted) stop.resolve(undefined);
@@ -79,7 +82,11 @@ async function lead(store: Store, url: string, log: Log, signal: AbortSignal): P
   return lock;
 }
 
-type Served = { readonly state: () => State | undefined; readonly loop: () => Loop | undefined; readonly metrics: () => Promise<string> };
+type Served = {
+  readonly state: () => State | undefined;
+  readonly loop: () => Loop | undefined;
+  readonly metrics: () => Promise<string>;
+};
 
 function serve(flags: SchedulerFlags, served: Served): { readonly url: string; readonly stop: () => Promise<void> } {
   const app = createApi({
@@ -105,7 +112,9 @@ function serve(flags: SchedulerFlags, served: Served): { readonly url: string; r
     const host = flags.advertise ?? (flags.http.hostname === "0.0.0.0" ? "127.0.0.1" : flags.http.hostname);
     return { url: `http://${host}:${server.port}`, stop: () => server.stop(true) };
   } catch (error) {
-    throw new Error(`Cannot serve the API on ${flags.http.hostname}:${flags.http.port}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(
+      `Cannot serve the API on ${flags.http.hostname}:${flags.http.port}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
@@ -114,15 +123,20 @@ function settingsOf(flags: SchedulerFlags, url: string, credential: Credential |
     role: flags.role ?? flags.name,
     artifactUri: flags.artifactUri ?? `${url}/static/ringmaster`,
     ...(credential === undefined ? {} : { principal: credential.principal }),
-    ...(flags.user === undefined ? {} : { user: flags.user }),
   };
 }
 
-function frameworkInfo(flags: SchedulerFlags, settings: Settings, state: State, url: string): FrameworkInfo {
+function frameworkInfo(
+  flags: SchedulerFlags,
+  user: string,
+  settings: Settings,
+  state: State,
+  url: string,
+): FrameworkInfo {
   const { frameworkId, name } = state.framework;
   return {
     name,
-    user: flags.user ?? userInfo().username,
+    user,
     roles: [settings.role],
     failoverTimeoutMs: flags.failoverTimeout * 1000,
     capabilities: ["MULTI_ROLE", "RESERVATION_REFINEMENT", "PARTITION_AWARE", "REGION_AWARE"],
@@ -133,15 +147,26 @@ function frameworkInfo(flags: SchedulerFlags, settings: Settings, state: State, 
   };
 }
 
+/** The user we run as. Not from node:os: it knows only what the environment says, and Marathon's says nothing. */
+function ownUser(): string {
+  const { stdout, success } = Bun.spawnSync(["id", "-un"]);
+  if (!success) throw new Error("Cannot tell which user this is: `id -un` failed; name one with --user");
+  return stdout.toString().trim();
+}
+
 async function readCredential(flags: SchedulerFlags): Promise<Credential | undefined> {
   const { mesosPrincipal: principal, mesosSecretFile: file } = flags;
   if (principal === undefined && file === undefined) return undefined;
-  if (principal === undefined) throw new Error("Cannot authenticate: found --mesos-secret-file alone, wanted --mesos-principal with it");
-  if (file === undefined) throw new Error("Cannot authenticate: found --mesos-principal alone, wanted --mesos-secret-file with it");
+  if (principal === undefined)
+    throw new Error("Cannot authenticate: found --mesos-secret-file alone, wanted --mesos-principal with it");
+  if (file === undefined)
+    throw new Error("Cannot authenticate: found --mesos-principal alone, wanted --mesos-secret-file with it");
   try {
     return { principal, secret: (await Bun.file(file).text()).replace(/\r?\n$/, "") };
   } catch (error) {
-    throw new Error(`Cannot read --mesos-secret-file "${file}": ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(
+      `Cannot read --mesos-secret-file "${file}": ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

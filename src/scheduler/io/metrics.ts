@@ -16,11 +16,35 @@ export type Metrics = {
 export function createMetrics(state: () => State | undefined): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const events = new Counter({ name: "ringmaster_events_total", help: "Events taken in, by type", labelNames: ["type"], registers });
-  const calls = new Counter({ name: "ringmaster_mesos_calls_total", help: "Calls sent to Mesos, by type", labelNames: ["type"], registers });
-  const records = new Counter({ name: "ringmaster_store_records_total", help: "Records written to the store", registers });
-  const decide = new Histogram({ name: "ringmaster_decide_seconds", help: "Time to decide on one event", buckets: CONTENT_SECONDS, registers });
-  const save = new Histogram({ name: "ringmaster_save_seconds", help: "Time to save one decision", buckets: CONTENT_SECONDS, registers });
+  const events = new Counter({
+    name: "ringmaster_events_total",
+    help: "Events taken in, by type",
+    labelNames: ["type"],
+    registers,
+  });
+  const calls = new Counter({
+    name: "ringmaster_mesos_calls_total",
+    help: "Calls sent to Mesos, by type",
+    labelNames: ["type"],
+    registers,
+  });
+  const records = new Counter({
+    name: "ringmaster_store_records_total",
+    help: "Records written to the store",
+    registers,
+  });
+  const decide = new Histogram({
+    name: "ringmaster_decide_seconds",
+    help: "Time to decide on one event",
+    buckets: CONTENT_SECONDS,
+    registers,
+  });
+  const save = new Histogram({
+    name: "ringmaster_save_seconds",
+    help: "Time to save one decision",
+    buckets: CONTENT_SECONDS,
+    registers,
+  });
   addStateGauges(registry, state);
   addProcessGauges(registry);
   return {
@@ -74,19 +98,54 @@ function addStateGauges(registry: Registry, state: () => State | undefined): voi
   };
   figure("ringmaster_leader", "1 while this scheduler leads", () => 1);
   figure("ringmaster_mesos_connected", "1 while subscribed to a master", ({ connected }) => Number(connected));
-  figure("ringmaster_offers_suppressed", "1 while Mesos is asked for no offers", ({ offers }) => Number(offers.suppressed));
-  figure("ringmaster_unreconciled_tasks", "Tasks whose state Mesos has not told yet", ({ unreconciled }) => unreconciled.size);
+  figure("ringmaster_offers_suppressed", "1 while Mesos is asked for no offers", ({ offers }) =>
+    Number(offers.suppressed),
+  );
+  figure(
+    "ringmaster_unreconciled_tasks",
+    "Tasks whose state Mesos has not told yet",
+    ({ unreconciled }) => unreconciled.size,
+  );
   figure("ringmaster_leftover_reservations", "Reservations to be given back", ({ leftovers }) => leftovers.size);
   figure("ringmaster_orphans", "Tasks of ours that the store does not know", ({ orphans }) => orphans.size);
-  figure("ringmaster_active_plans", "Plans at work", ({ plans }) => [...plans.values()].filter(({ status }) => status === "running").length);
+  figure(
+    "ringmaster_active_plans",
+    "Plans at work",
+    ({ plans }) => [...plans.values()].filter(({ status }) => status === "running").length,
+  );
 }
 
 function addProcessGauges(registry: Registry): void {
   const registers = [registry];
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  new Gauge({ name: "process_resident_memory_bytes", help: "Resident memory", registers, collect() { this.set(process.memoryUsage.rss()); } });
-  new Gauge({ name: "process_cpu_seconds_total", help: "CPU time, user and system", registers, collect() { const { user, system } = process.cpuUsage(); this.set((user + system) / 1e6); } });
-  new Gauge({ name: "process_start_time_seconds", help: "Start, in Unix time", registers }).set(Date.now() / 1000 - process.uptime());
-  new Gauge({ name: "ringmaster_event_loop_delay_p99_seconds", help: "Lateness of the event loop since the last scrape, 99th percentile", registers, collect() { this.set(delay.percentile(99) / 1e9); delay.reset(); } });
+  new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Resident memory",
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Gauge({
+    name: "process_cpu_seconds_total",
+    help: "CPU time, user and system",
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.set((user + system) / 1e6);
+    },
+  });
+  new Gauge({ name: "process_start_time_seconds", help: "Start, in Unix time", registers }).set(
+    Date.now() / 1000 - process.uptime(),
+  );
+  new Gauge({
+    name: "ringmaster_event_loop_delay_p99_seconds",
+    help: "Lateness of the event loop since the last scrape, 99th percentile",
+    registers,
+    collect() {
+      this.set(delay.percentile(99) / 1e9);
+      delay.reset();
+    },
+  });
 }

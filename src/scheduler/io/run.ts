@@ -64,14 +64,17 @@ export class Loop {
 
   /** Takes one event in after all earlier ones; resolves when its actions are carried out. Never rejects. */
   happen(event: Happening): Promise<void> {
-    this.#turn = this.#turn.then(() => this.#take(event)).catch((error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    this.#turn = this.#turn
+      .then(() => this.#take(event))
+      .catch((error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     return this.#turn;
   }
 
   /** An operator's command; resolves with the answer once it is saved. */
   submit(command: Command): Promise<Reply> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    if (this.#replies.size >= MAX_COMMANDS) return Promise.reject(new Overloaded(`${MAX_COMMANDS} commands wait already`));
+    if (this.#replies.size >= MAX_COMMANDS)
+      return Promise.reject(new Overloaded(`${MAX_COMMANDS} commands wait already`));
     const id = this.#nextCommand++;
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     this.#replies.set(id, { resolve, reject });

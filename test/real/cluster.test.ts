@@ -1,0 +1,303 @@
+// A real cluster's whole life on a real Mesos: a deployment that is interrupted again and again, failures, the end.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "cassandra-driver";
+import type { Accepted, EndpointsView, NodeView, PlanView } from "../../src/databases/api.ts";
+import { cassandraPackage } from "./cassandra/package.ts";
+import { SMALL_PROFILE } from "./cassandra/small-profile.ts";
+import { startMesos, type Agent, type Mesos } from "./mesos/mesos.ts";
+import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
+
+const MINUTE = 60_000;
+
+let directory: string;
+let mesos: Mesos;
+let scheduler: Scheduler;
+let offeredBefore: readonly Partial<Agent>[];
+
+beforeAll(async () => {
+  const { archive: tarball } = await cassandraPackage();
+  directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
+  mesos = await startMesos({ agents: 3 });
+  scheduler = await startScheduler({ mesos: mesos.url, directory });
+  offeredBefore = await resources();
+  await Bun.write(
+    join(directory, "cluster.json"),
+    JSON.stringify({
+      version: "5.0.4",
+      package: `file://${tarball}`,
+      nodes: 4,
+      resources: { cpus: 0.5, memMb: 768, diskMb: 2048 },
+      constraints: "hostname:UNIQUE",
+      rackAttribute: "rack",
+      settings: SMALL_PROFILE,
+    }),
+  );
+}, 15 * MINUTE);
+
+afterAll(async () => {
+  await scheduler?.stop();
+  await mesos?.stop();
+  await rm(directory, { recursive: true, force: true });
+}, MINUTE);
+
+/** What every agent has and has reserved, without what is offered at the moment. */
+async function resources(): Promise<readonly Partial<Agent>[]> {
+  return (await mesos.agents()).map(({ hostname, reserved_resources, unreserved_resources }) => ({
+    hostname,
+    reserved_resources,
+    unreserved_resources,
+  }));
+}
+
+async function nodes(): Promise<readonly NodeView[]> {
+  const { nodes: found } = await scheduler.json<{ nodes: readonly NodeView[] }>("node", "list", "demo");
+  return found.toSorted((a, b) => a.id.localeCompare(b.id));
+}
+
+async function phases(): Promise<readonly string[]> {
+  return (await nodes()).map(({ phase }) => phase);
+}
+
+async function frameworkId(): Promise<string> {
+  const { frameworkId: id } = (await (await fetch(`${scheduler.url()}/health`)).json()) as { frameworkId: string };
+  return id;
+}
+
+/** Pids of the Cassandra processes below this Mesos, by node id. */
+async function cassandras(): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for (const entry of await readdir("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const command = await readFile(`/proc/${entry}/cmdline`, "utf8").catch(() => "");
+    const node = /executors\/(ringmaster-demo-\d+)\.\d+\//.exec(command)?.[1];
+    if (node !== undefined && command.includes(mesos.work) && command.includes("CassandraDaemon"))
+      found.set(node, Number(entry));
+  }
+  return found;
+}
+
+/** Every task that Mesos ever ran for us: node name by task id. */
+async function tasksEver(): Promise<ReadonlyMap<string, string>> {
+  type Task = { readonly id: string; readonly name: string };
+  const state = (await (await fetch(`${mesos.url}/master/state`)).json()) as {
+    frameworks: readonly {
+      tasks: readonly Task[];
+      completed_tasks: readonly Task[];
+      unreachable_tasks: readonly Task[];
+    }[];
+  };
+  const all = state.frameworks.flatMap(({ tasks, completed_tasks, unreachable_tasks }) => [
+    ...tasks,
+    ...completed_tasks,
+    ...unreachable_tasks,
+  ]);
+  return new Map(all.map(({ id, name }) => [id, name]));
+}
+
+/** Runs `use` with a CQL client that talks to this node only. */
+async function throughNode<T>(number: number, use: (client: Client) => Promise<T>): Promise<T> {
+  const view = await scheduler.json<EndpointsView>("cluster", "endpoints", "demo");
+  const node = view.nodes.find((candidate) => candidate.node === `ringmaster-demo-${number}`);
+  if (node === undefined) throw new Error(`node ${number} has no endpoint`);
+  const client = new Client({
+    contactPoints: [`${node.hostname}:${node.ports["native"]}`],
+    localDataCenter: "dc1",
+    queryOptions: { consistency: 4 },
+  });
+  try {
+    await client.connect();
+    return await use(client);
+  } finally {
+    await client.shutdown();
+  }
+}
+
+async function rows(client: Client): Promise<readonly number[]> {
+  const result = await client.execute("SELECT id FROM test.rows");
+  return result.rows.map((row) => Number(row["id"])).toSorted((a, b) => a - b);
+}
+
+/** Watches the nodes while `work` goes on; gives every state that breaks the order of starts. */
+async function watched(work: Promise<unknown>): Promise<readonly string[]> {
+  const broken: string[] = [];
+  let done = false;
+  const finished = work.finally(() => (done = true));
+  while (!done) {
+    const now = await nodes().catch(() => []);
+    const joining = now.filter(({ joined, taskId }) => !joined && taskId !== undefined);
+    if (joining.length > 1) broken.push(`nodes ${joining.map(({ id }) => id).join(", ")} join at once`);
+    const hosts = now.flatMap(({ hostname }) => hostname ?? []);
+    if (new Set(hosts).size < hosts.length) broken.push(`two nodes on one of ${hosts.join(", ")}`);
+    const late = now.findIndex(({ taskId }) => taskId === undefined);
+    if (late !== -1 && now.slice(late).some(({ taskId }) => taskId !== undefined))
+      broken.push(`a later node started before ${now[late]?.id}`);
+    await Bun.sleep(200);
+  }
+  await finished;
+  return broken;
+}
+
+describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
+  test(
+    "is deployed one joining node at a time, seeds first, one an agent, though the scheduler is killed three times",
+    async () => {
+      const accepted = await scheduler.json<Accepted>(
+        "cluster",
+        "create",
+        "demo",
+        "--file",
+        join(directory, "cluster.json"),
+      );
+      expect(accepted).toEqual({ cluster: "demo", plan: "demo-deploy-1" });
+      await scheduler.kill();
+      await scheduler.restart();
+      const framework = await until("Mesos knows the framework", MINUTE, frameworkId);
+
+      const deployment = (async () => {
+        await until("the first node has a task", MINUTE, async () => (await nodes())[0]?.taskId !== undefined);
+        await scheduler.kill();
+        await scheduler.restart();
+        await until("the second node starts", 3 * MINUTE, async () => (await nodes())[1]?.taskId !== undefined);
+        await scheduler.kill();
+        await scheduler.restart();
+        await until(
+          "three nodes run",
+          6 * MINUTE,
+          async () => (await phases()).join() === "running,running,running,waiting",
+        );
+      })();
+      expect(await watched(deployment)).toEqual([]);
+
+      expect(await frameworkId()).toBe(framework);
+      expect([...(await tasksEver()).values()].toSorted()).toEqual([
+        "ringmaster-demo-1",
+        "ringmaster-demo-2",
+        "ringmaster-demo-3",
+      ]);
+      expect((await cassandras()).size).toBe(3);
+      expect((await nodes()).map(({ rack, hostname }) => [rack, hostname]).toSorted()).toEqual([
+        ["rack-1", "127.0.0.1"],
+        ["rack-2", "127.0.0.2"],
+        ["rack-3", "127.0.0.3"],
+        [undefined, undefined],
+      ] as never);
+    },
+    12 * MINUTE,
+  );
+
+  test(
+    "its fourth node waits, and plan show says why of every agent",
+    async () => {
+      const step = await until("every agent has said why", MINUTE, async () => {
+        const plan = await scheduler.json<PlanView>("plan", "show", "demo-deploy-1");
+        const last = plan.steps[3];
+        return last !== undefined && last.agents.length === 3 ? last : undefined;
+      });
+      expect(step.status).toBe("pending");
+      expect(
+        step.agents
+          .map(({ hostname, reasons }) => [hostname, reasons.find(({ check }) => check === "hostname:UNIQUE")])
+          .toSorted(),
+      ).toEqual(
+        ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map((host) => [
+          host,
+          {
+            check: "hostname:UNIQUE",
+            found: `"${host}", which has a node already`,
+            wanted: "a hostname without a node of this cluster",
+          },
+        ]),
+      );
+      const { out } = await scheduler.cli("plan", "show", "demo-deploy-1");
+      for (const host of ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
+        expect(out).toContain(`"${host}", which has a node already`);
+    },
+    2 * MINUTE,
+  );
+
+  test(
+    "serves one ring: what is written through one node is read through another",
+    async () => {
+      await throughNode(1, async (client) => {
+        await client.execute("CREATE KEYSPACE test WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}");
+        await client.execute("CREATE TABLE test.rows (id int PRIMARY KEY)");
+        for (let id = 0; id < 20; id++)
+          await client.execute("INSERT INTO test.rows (id) VALUES (?)", [id], { prepare: true });
+        const { rows: peers } = await client.execute("SELECT rack FROM system.peers_v2");
+        expect(peers.map((row) => String(row["rack"])).toSorted()).toHaveLength(2);
+      });
+      expect(await throughNode(3, rows)).toEqual(Array.from({ length: 20 }, (_, id) => id));
+      const { out } = await scheduler.cli("node", "status", "demo", "ringmaster-demo-1");
+      expect(out.split("\n").filter((line) => line.trim().startsWith("UN"))).toHaveLength(3);
+    },
+    2 * MINUTE,
+  );
+
+  test(
+    "brings a killed Cassandra back on its own volume, with its rows",
+    async () => {
+      const before = (await nodes())[1];
+      const pid = (await cassandras()).get("ringmaster-demo-2");
+      if (pid === undefined) throw new Error("node 2 has no process");
+      process.kill(pid, "SIGKILL");
+      const plan = await until("a recover plan is done", 4 * MINUTE, async () => {
+        const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
+        return plans.find(({ kind, status }) => kind === "recover" && status === "done");
+      });
+      expect(plan.steps.map(({ name }) => name)).toEqual(["start ringmaster-demo-2"]);
+      const after = (await nodes())[1];
+      expect({ agentId: after?.agentId, ports: after?.ports, phase: after?.phase }).toEqual({
+        agentId: before?.agentId,
+        ports: before?.ports,
+        phase: "running",
+      } as never);
+      expect(after?.taskId).not.toBe(before?.taskId);
+      expect(await throughNode(2, rows)).toEqual(Array.from({ length: 20 }, (_, id) => id));
+    },
+    6 * MINUTE,
+  );
+
+  test(
+    "keeps running while Mesos is killed and started again, and is known again",
+    async () => {
+      const pids = await cassandras();
+      const before = (await nodes()).map(({ taskId }) => taskId);
+      await mesos.kill();
+      await until(
+        "the scheduler notices",
+        MINUTE,
+        async () =>
+          ((await (await fetch(`${scheduler.url()}/health`)).json()) as { mesos: string }).mesos === "disconnected",
+      );
+      await mesos.restart();
+      await until("Mesos and the scheduler agree again", 2 * MINUTE, async () => {
+        const metrics = await (await fetch(`${scheduler.url()}/metrics`)).text();
+        return metrics.includes("ringmaster_mesos_connected 1") && metrics.includes("ringmaster_unreconciled_tasks 0");
+      });
+      const tasks = await until("Mesos lists the three tasks", MINUTE, async () => {
+        const found = await tasksEver();
+        return found.size >= 3 ? found : undefined;
+      });
+      for (const taskId of before) if (taskId !== undefined) expect([...tasks.keys()]).toContain(taskId);
+      expect((await nodes()).map(({ taskId }) => taskId)).toEqual(before);
+      expect((await phases()).slice(0, 3)).toEqual(["running", "running", "running"]);
+      expect(await cassandras()).toEqual(pids);
+    },
+    5 * MINUTE,
+  );
+
+  test(
+    "is destroyed without a trace: the agents offer what they offered before",
+    async () => {
+      const { code, err } = await scheduler.cli("cluster", "destroy", "demo", "--yes", "--wait", "--timeout", "240");
+      expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
+      expect(await resources()).toEqual(offeredBefore);
+      expect((await cassandras()).size).toBe(0);
+      expect((await scheduler.json<{ clusters: readonly unknown[] }>("cluster", "list")).clusters).toEqual([]);
+    },
+    5 * MINUTE,
+  );
+});
