@@ -1,0 +1,182 @@
+// The command line: every command with its options, help and examples, read into a Request. Nothing is carried out here.
+import { Argument, Command, CommanderError } from "@commander-js/extra-typings";
+import { type Ask, examples, PLAN_SECONDS, secondsAsMs, show } from "./arguments.ts";
+import { addClusterCommands } from "./cluster-commands.ts";
+import { completionScript, MODES_GROUP, SHELLS } from "./completion.ts";
+import { EXIT, Failure } from "./failure.ts";
+import type { Request, Task } from "./request.ts";
+
+const DEFAULT_URL = "http://127.0.0.1:8080";
+
+/** What a command line comes to: something to do, or a text that is all there is to it. */
+export type Reading =
+  | { readonly type: "request"; readonly request: Request }
+  | { readonly type: "text"; readonly out: string; readonly err: string; readonly code: number };
+
+const MODES: Readonly<Record<string, string>> = {
+  scheduler: "run the Mesos framework: HTTP API and dashboard",
+  executor: "run one database node on an agent; Mesos starts it, or you with --task FILE",
+  cepmd: "run an Erlang port mapper without a fixed port",
+  director: "run the proxy beside client applications",
+};
+
+const ABOUT = `
+Environment:
+  RINGMASTER_URL  the scheduler's URL where --url is not given
+
+Exit codes:
+  0  done
+  1  the request failed or was refused
+  2  the command line, or a file that it names, is wrong; nothing was sent
+  3  the scheduler cannot be reached
+  4  the time to wait ran out; what was asked for goes on
+`;
+
+/** Reads the words after the program's name. Throws a usage Failure for a URL that is none. */
+export function readArguments(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Reading {
+  const said = { out: "", err: "" };
+  const asked: Task[] = [];
+  const program = programOf(said, (task) => void asked.push(task));
+  try {
+    program.parse(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return { type: "text", ...said, code: error.exitCode === 0 ? EXIT.ok : EXIT.usage };
+  }
+  const [task] = asked;
+  if (task === undefined) return { type: "text", ...said, code: EXIT.ok };
+  const { url, json = false } = program.opts();
+  return { type: "request", request: { ...schedulerOf(url, env.RINGMASTER_URL), json, task } };
+}
+
+/** The scheduler to ask, and how hints name it. */
+function schedulerOf(flag: string | undefined, env: string | undefined): Pick<Request, "url" | "program"> {
+  if (flag !== undefined) {
+    const url = urlOf(flag, "--url");
+    return { url, program: `ringmaster --url ${url}` };
+  }
+  const url = env === undefined || env === "" ? DEFAULT_URL : urlOf(env, "RINGMASTER_URL");
+  return { url, program: "ringmaster" };
+}
+
+function urlOf(text: string, source: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:")
+    return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+  throw new Failure("usage", `Cannot read ${source}: found "${text}", wanted a URL such as ${DEFAULT_URL}`);
+}
+
+/** The commands. What commander prints goes to `said`, what a command asks for to `ask`. */
+function programOf(said: { out: string; err: string }, ask: Ask) {
+  const program = new Command("ringmaster")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void (said.out += text),
+      writeErr: (text) => void (said.err += text),
+      outputError: (text, write) =>
+        write(text.replace(/^error: (.)/, (_, first: string) => `ringmaster: ${first.toUpperCase()}`)),
+      getOutHelpWidth: () => 100,
+      getErrHelpWidth: () => 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError("Add --help to see what there is, with examples.")
+    .description("Runs Cassandra clusters on Apache Mesos: one binary for scheduler, executors and operators.")
+    .option("--url <url>", `the scheduler's URL (default: RINGMASTER_URL or ${DEFAULT_URL})`)
+    .option("--json", "the API's own JSON on stdout, a refusal's too, and nothing else there")
+    .addHelpText(
+      "after",
+      ABOUT + examples("ringmaster cluster create --help", "ringmaster cluster list --json", "ringmaster --version"),
+    );
+  addClusterCommands(program.command("cluster"), ask);
+  addNodeCommands(program.command("node"), ask);
+  addPlanCommands(program.command("plan"), ask);
+  program
+    .command("completion")
+    .summary("print the completion script of a shell")
+    .description("Prints the completion script of a shell.")
+    .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
+    .addHelpText("after", examples("source <(ringmaster completion bash)", "ringmaster completion fish | source"))
+    .action((shell) => void (said.out += completionScript(shell, program)));
+  for (const [mode, about] of Object.entries(MODES)) addMode(program.command(mode), about);
+  return program;
+}
+
+/** src/main.ts runs the modes; here they are shown, and told apart from what is no command at all. */
+function addMode(command: Command, about: string): void {
+  command
+    .summary(about)
+    .helpGroup(MODES_GROUP)
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => {
+      const name = command.name();
+      command.error(
+        `error: cannot run mode "${name}": found it after other words, or not in this build, wanted "ringmaster ${name}"`,
+      );
+    });
+}
+
+function addNodeCommands(node: Command, ask: Ask): void {
+  node.summary("look at the nodes of a cluster").description("Looks at the nodes of a cluster.");
+  node.addHelpText("after", examples("ringmaster node list demo"));
+  node
+    .command("list")
+    .summary("list a cluster's nodes")
+    .description("Lists a cluster's nodes with their phase and place.")
+    .argument("<cluster>", "name of the cluster")
+    .addHelpText("after", examples("ringmaster node list demo"))
+    .action((cluster) => show(ask, "nodes", "clusters", cluster, "nodes"));
+  node
+    .command("info")
+    .summary("show one node")
+    .description("Shows one node: its phase, place, ports and last failure.")
+    .argument("<cluster>", "name of the cluster")
+    .argument("<node>", "id of the node, as node list shows it")
+    .addHelpText("after", examples("ringmaster node info demo ringmaster-demo-1"))
+    .action((cluster, id) => show(ask, "node", "clusters", cluster, "nodes", id));
+  node
+    .command("status")
+    .summary("ask a node how it sees itself and its ring")
+    .description("Asks a running node how it sees itself and its ring.")
+    .argument("<cluster>", "name of the cluster")
+    .argument("<node>", "id of the node, as node list shows it")
+    .addHelpText("after", examples("ringmaster node status demo ringmaster-demo-1"))
+    .action((cluster, id) => show(ask, "read", "clusters", cluster, "nodes", id, "reads", "status"));
+}
+
+function addPlanCommands(plan: Command, ask: Ask): void {
+  plan
+    .summary("look at plans and what they wait for")
+    .description("Looks at plans: what is done, and what waits for what.");
+  plan.addHelpText("after", examples("ringmaster plan list", "ringmaster plan show demo-deploy-1 --follow"));
+  plan
+    .command("list")
+    .summary("list plans")
+    .description("Lists the plans of one cluster or of all, those that are over too.")
+    .argument("[cluster]", "name of the cluster")
+    .addHelpText("after", examples("ringmaster plan list", "ringmaster plan list demo"))
+    .action((cluster) => {
+      const query = cluster === undefined ? "" : `?cluster=${encodeURIComponent(cluster)}`;
+      ask({ type: "show", view: "plans", path: `/api/v1/plans${query}` });
+    });
+  plan
+    .command("show")
+    .summary("show a plan's steps and what they wait for")
+    .description("Shows a plan's steps, what each waits for, and why each agent will not do.")
+    .argument("<plan>", "id of the plan, as plan list shows it")
+    .option("--follow", "tell on stderr what happens, until the plan is over")
+    .option(
+      "--timeout <seconds>",
+      `follow no longer than this (default: ${PLAN_SECONDS}); implies --follow`,
+      secondsAsMs,
+    )
+    .addHelpText("after", examples("ringmaster plan show demo-deploy-1", "ringmaster plan show demo-deploy-1 --follow"))
+    .action((id, { follow, timeout }) => {
+      if (follow === true || timeout !== undefined)
+        ask({ type: "follow", plan: id, timeoutMs: timeout ?? PLAN_SECONDS * 1000 });
+      else show(ask, "plan", "plans", id);
+    });
+}
