@@ -74,7 +74,7 @@ function minus(a: number, b: number): number {
 }
 
 /** The same numbers in as few ranges as possible, ascending. */
-export function mergeRanges(ranges: readonly Range[]): readonly Range[] {
+function mergeRanges(ranges: readonly Range[]): readonly Range[] {
   const merged: Range[] = [];
   for (const range of [...ranges].sort((a, b) => a.begin - b.begin)) {
     const last = merged.at(-1);
@@ -118,7 +118,7 @@ export function lowestPorts(ranges: readonly Range[], count: number): readonly n
 }
 
 /** Does `labels` have all of `wanted`? */
-export function hasLabels(labels: Labels, wanted: Labels): boolean {
+function hasLabels(labels: Labels, wanted: Labels): boolean {
   return Object.entries(wanted).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
 }
 

@@ -44,8 +44,9 @@ export async function* frames(
   quietMs: () => number,
 ): AsyncGenerator<Uint8Array> {
   const records = new RecordReader();
-  const reader = response.body?.getReader();
-  if (reader === undefined) return;
+  const body: ReadableStream<Uint8Array> | null = response.body;
+  if (body === null) return;
+  const reader = body.getReader();
   try {
     for (;;) {
       const limitMs = quietMs();

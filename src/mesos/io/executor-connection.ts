@@ -49,7 +49,7 @@ export type ExecutorConnection = {
   readonly send: (call: Sendable) => void;
   /** Resolves when the connection is over for good: with the error that ended it, or with undefined after `close`. */
   readonly ended: Promise<Error | undefined>;
-  /** Sends what waits to be sent, then ends the connection. No event comes after it. */
+  /** Sends what waits to be sent, then ends the connection, without a further event. `onEvent` must not wait for it. */
   readonly close: () => Promise<void>;
 };
 
@@ -98,6 +98,7 @@ class Connection {
 
   async close(): Promise<void> {
     await this.#calls?.idle();
+    void this.#delivery.stop();
     this.#closing.abort(new Error("the connection was closed"));
     await this.ended;
   }

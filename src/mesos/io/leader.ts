@@ -1,5 +1,5 @@
 // Finds the master to subscribe with: a list that the operator gave, or what ZooKeeper says at this moment.
-import type { Client } from "node-zookeeper-client";
+import type { Client, Exception } from "node-zookeeper-client";
 import { leaderNode, type Masters, masterUrl } from "../leader.ts";
 
 /** How long one look into ZooKeeper may take, connecting included. */
@@ -29,7 +29,9 @@ async function findLeader(
     return await Promise.race([readLeader(client, path), stopped]);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot find the leading master in "${path}" of ZooKeeper "${servers}": ${reason}`);
+    throw new Error(`Cannot find the leading master in "${path}" of ZooKeeper "${servers}": ${reason}`, {
+      cause: error,
+    });
   } finally {
     close(client);
   }
@@ -43,9 +45,9 @@ async function readLeader(client: Client, path: string): Promise<URL> {
   return masterUrl(data.toString());
 }
 
-function answer<T>(ask: (done: (error: unknown, value: T) => void) => void): Promise<T> {
+function answer<T>(ask: (done: (error: Error | Exception | null, value: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    ask((error, value) => (error ? reject(error instanceof Error ? error : new Error(String(error))) : resolve(value)));
+    ask((error, value) => (error === null ? resolve(value) : reject(new Error(error.toString()))));
   });
 }
 

@@ -95,7 +95,7 @@ export function resourceToWire(resource: Resource): WireResource {
  * The resource, or undefined for one that we leave alone: a revocable or shared one, a set, and whatever plain data cannot
  * hold exactly (host volumes, labels without a value, fields of a newer Mesos).
  */
-export function resourceFromWire(wire: WireResource): Resource | undefined {
+function resourceFromWire(wire: WireResource): Resource | undefined {
   const disk = own(wire, "disk");
   const persistence = disk && own(disk, "persistence");
   const resource: Resource = present({

@@ -114,14 +114,13 @@ async function start(home: string, work: string, ports: Block, options: MesosOpt
   const agents = hosts.map(
     (host, i) => `${host}|${resources};ports:[${shares[i]}]|rack:rack-${i + 1};zone:zone-${(i % 3) + 1}`,
   );
-  const { PATH = "", HOME = "" } = process.env;
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(?:MESOS|LIBPROCESS|LOCAL)_/u.test(name));
   await mkdir(work, { recursive: true });
   const log = openSync(join(work, "log"), "a");
   const mesos = Bun.spawn([join(home, "mesos-local")], {
     cwd: work,
     env: {
-      PATH,
-      HOME,
+      ...Object.fromEntries(inherited),
       LIBPROCESS_IP: "127.0.0.1",
       LIBPROCESS_PORT: String(ports.first),
       LOCAL_AGENTS: agents.join("\n"),
@@ -147,6 +146,7 @@ async function start(home: string, work: string, ports: Block, options: MesosOpt
     await mesos.exited;
     throw new Error(
       `Cannot start a Mesos: ${String(error)}\n${(await readFile(join(work, "log"), "utf8")).slice(-LOG_CHARACTERS)}`,
+      { cause: error },
     );
   }
 }
