@@ -30,7 +30,12 @@ function say(text: string): void {
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { exit: { type: "boolean" }, http: { type: "string" }, name: { type: "string" }, help: { type: "boolean", short: "h" } },
+    options: {
+      exit: { type: "boolean" },
+      http: { type: "string" },
+      name: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help === true) {
     console.log(HELP);
@@ -74,20 +79,44 @@ async function deploy(scheduler: Scheduler, name: string, tarball: string, direc
   const settings = join(directory, "settings.json");
   await Bun.write(settings, JSON.stringify(SMALL_PROFILE));
   const create = [
-    "cluster", "create", name, "--version", "5.0.4", "--package", `file://${tarball}`, "--nodes", "3", "--cpus", "0.5",
-    "--mem", String(CLUSTER_MEM_MB), "--disk", "2048", "--constraint", "hostname:UNIQUE", "--rack-attribute", "rack",
-    "--setting-file", settings, "--wait", "--timeout", "900",
+    "cluster",
+    "create",
+    name,
+    "--version",
+    "5.0.4",
+    "--package",
+    `file://${tarball}`,
+    "--nodes",
+    "3",
+    "--cpus",
+    "0.5",
+    "--mem",
+    String(CLUSTER_MEM_MB),
+    "--disk",
+    "2048",
+    "--constraint",
+    "hostname:UNIQUE",
+    "--rack-attribute",
+    "rack",
+    "--setting-file",
+    settings,
+    "--wait",
+    "--timeout",
+    "900",
   ];
   say(`ringmaster ${create.join(" ")}`);
   await command([BINARY, ...create, "--url", scheduler.url()]);
 
   const { endpoints, nodes } = await scheduler.json<EndpointsView>("cluster", "endpoints", name);
   const [first, , third] = nodes;
-  if (first === undefined || third === undefined) throw new Error(`Cannot show the ring: cluster "${name}" has ${nodes.length} nodes`);
+  if (first === undefined || third === undefined)
+    throw new Error(`Cannot show the ring: cluster "${name}" has ${nodes.length} nodes`);
   say(`ringmaster node status ${name} ${first.node}`);
   await command([BINARY, "node", "status", name, first.node, "--url", scheduler.url()]);
   const written = await throughNode(first, async (client) => {
-    await client.execute("CREATE KEYSPACE IF NOT EXISTS demo WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}");
+    await client.execute(
+      "CREATE KEYSPACE IF NOT EXISTS demo WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
+    );
     await client.execute("CREATE TABLE IF NOT EXISTS demo.greetings (id int PRIMARY KEY, text text)");
     await client.execute("INSERT INTO demo.greetings (id, text) VALUES (1, 'hello from ringmaster')");
     return "hello from ringmaster";

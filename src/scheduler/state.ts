@@ -229,7 +229,7 @@ export function initialState(
 export const REVIVE_TOKENS = 16;
 
 /** The cluster's name in a node id; node ids are `<framework>-<cluster>-<number>`. */
-export function clusterOf(framework: string, nodeId: string): string | undefined {
+function clusterOf(framework: string, nodeId: string): string | undefined {
   const end = nodeId.lastIndexOf("-");
   if (!nodeId.startsWith(`${framework}-`) || end <= framework.length) return undefined;
   return nodeId.slice(framework.length + 1, end);

@@ -11,7 +11,7 @@ import { initialState, type NodeRecord, type State } from "../../src/scheduler/s
 type Happening = Event extends infer E ? (E extends { readonly nowMs: number } ? Omit<E, "nowMs"> : never) : never;
 type Accept = Extract<Action, { type: "accept" }>;
 
-export const FRAMEWORK_ID = "f-1";
+const FRAMEWORK_ID = "f-1";
 
 /** Body of a small cluster that every test may change. */
 export const BODY = {
@@ -23,7 +23,7 @@ export const BODY = {
   package: "https://artifacts.example/apache-cassandra-5.0.4-bin.tar.gz",
 };
 
-export function freshState(): State {
+function freshState(): State {
   const settings = { role: "ringmaster", artifactUri: "https://artifacts.example/ringmaster" };
   const framework = { schema: 1, name: "ringmaster", launches: 1, token: "t" };
   return initialState(settings, 1, { framework, clusters: new Map(), plans: new Map(), leftovers: new Map() });
@@ -31,7 +31,12 @@ export function freshState(): State {
 
 /** An offer of an agent, all of it unreserved unless `resources` says otherwise. */
 export function offerOf(agent: string, more: Partial<Offer> = {}): Offer {
-  const scalar = (name: string, value: number): Resource => ({ name, scalar: value, reservations: [], allocatedTo: "ringmaster" });
+  const scalar = (name: string, value: number): Resource => ({
+    name,
+    scalar: value,
+    reservations: [],
+    allocatedTo: "ringmaster",
+  });
   return {
     id: `o-${agent}-${offerCount++}`,
     agentId: agent,
@@ -61,7 +66,7 @@ export class Scene {
 
   /** Feeds one event; throws when an invariant breaks or a save comes after a call. */
   feed(event: Happening): readonly Action[] {
-    const decision = decide(this.state, { ...event, nowMs: this.nowMs } as Event);
+    const decision = decide(this.state, { ...event, nowMs: this.nowMs });
     const broken = brokenInvariants(this.state, decision);
     if (broken.length > 0) throw new Error(broken.join("; "));
     const firstCall = decision.actions.findIndex(({ type }) => type !== "save" && type !== "forget");
@@ -86,7 +91,10 @@ export class Scene {
 
   status(task: string, state: TaskStatus["state"], more: Partial<TaskStatus> = {}): readonly Action[] {
     const agentId = "agentId" in more ? {} : { agentId: this.nodeOf(task)?.place?.agentId ?? "a1" };
-    return this.feed({ type: "status", status: { taskId: task, state, labels: {}, source: "EXECUTOR", ...agentId, ...more } });
+    return this.feed({
+      type: "status",
+      status: { taskId: task, state, labels: {}, source: "EXECUTOR", ...agentId, ...more },
+    });
   }
 
   nodeOf(task: string): NodeRecord | undefined {
@@ -114,7 +122,9 @@ export class Scene {
 
   /** Tasks that the last event launched. */
   launched(): readonly TaskInfo[] {
-    return this.accepts().flatMap(({ operations }) => operations.flatMap((operation) => (operation.type === "launch" ? operation.tasks : [])));
+    return this.accepts().flatMap(({ operations }) =>
+      operations.flatMap((operation) => (operation.type === "launch" ? operation.tasks : [])),
+    );
   }
 
   /** Subscribed, with the whole cluster of BODY running on agents a1, a2, a3. */
@@ -160,4 +170,3 @@ export class Scene {
 export function nodeTaskOf(task: TaskInfo): NodeTask {
   return JSON.parse(new TextDecoder().decode(task.data)) as NodeTask;
 }
-

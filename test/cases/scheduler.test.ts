@@ -64,14 +64,22 @@ describe("deploying", () => {
     const plan = scene.state.plans.get("demo-deploy-1");
     const view = plan === undefined ? undefined : planView(scene.state, plan, scene.nowMs);
     expect(view?.steps[1]?.waitsFor).toEqual([
-      { check: "offer", found: "2 agents, none of which will do", wanted: "an agent with room that meets all constraints" },
+      {
+        check: "offer",
+        found: "2 agents, none of which will do",
+        wanted: "an agent with room that meets all constraints",
+      },
     ]);
     expect(view?.steps[1]?.agents).toEqual([
       {
         agentId: "a1",
         hostname: "a1.example",
         reasons: [
-          { check: "hostname:UNIQUE", found: '"a1.example", which has a node already', wanted: "a hostname without a node of this cluster" },
+          {
+            check: "hostname:UNIQUE",
+            found: '"a1.example", which has a node already',
+            wanted: "a hostname without a node of this cluster",
+          },
         ],
       },
       {
@@ -96,9 +104,13 @@ describe("deploying", () => {
     scene.status("ringmaster-demo-1.1.server", "TASK_DROPPED", { source: "MASTER", reason: "INVALID_OFFERS" });
     expect(scene.phases()).toEqual({ 1: "waiting", 2: "waiting", 3: "waiting" });
     scene.offer(scene.ownOffer(before));
-    expect(scene.accepts().map(({ operations }) => operations.map(({ type }) => type))).toEqual([["destroy", "unreserve"]]);
+    expect(scene.accepts().map(({ operations }) => operations.map(({ type }) => type))).toEqual([
+      ["destroy", "unreserve"],
+    ]);
     scene.offer(offerOf("a2"));
-    expect(scene.launched().map(({ taskId, agentId }) => [taskId, agentId])).toEqual([["ringmaster-demo-1.2.server", "a2"]]);
+    expect(scene.launched().map(({ taskId, agentId }) => [taskId, agentId])).toEqual([
+      ["ringmaster-demo-1.2.server", "a2"],
+    ]);
   });
 });
 
@@ -148,7 +160,9 @@ describe("failures", () => {
     const node = scene.node(2);
     scene.status(node.task?.taskId ?? "", "TASK_FAILED", { message: "exit code 137" });
     expect(scene.phases()).toEqual({ 1: "running", 2: "down", 3: "running" });
-    expect(scene.state.plans.get("demo-recover-2")?.steps).toEqual([{ type: "start", node: node.id, status: "pending" }]);
+    expect(scene.state.plans.get("demo-recover-2")?.steps).toEqual([
+      { type: "start", node: node.id, status: "pending" },
+    ]);
     expect(scene.actions.map(({ type }) => type)).toContain("revive");
     scene.offer(offerOf("a2"), offerOf("a4"));
     expect(scene.launched()).toEqual([]);
@@ -167,7 +181,9 @@ describe("failures", () => {
     scene.status(node.task?.taskId ?? "", "TASK_FAILED");
     const whole = scene.ownOffer(node);
     scene.offer({ ...whole, resources: whole.resources.filter(({ name }) => name !== "disk") });
-    expect(scene.actions.filter(({ type }) => type === "decline")).toEqual([{ type: "decline", offerIds: [whole.id], refuseSeconds: 1 }]);
+    expect(scene.actions.filter(({ type }) => type === "decline")).toEqual([
+      { type: "decline", offerIds: [whole.id], refuseSeconds: 1 },
+    ]);
   });
 
   test("a node that keeps failing waits longer each time, and says so", () => {
@@ -203,7 +219,10 @@ describe("failures", () => {
   test("an empty volume under a known identity is never started anew", () => {
     const scene = new Scene().deployed();
     const node = scene.node(1);
-    scene.status(node.task?.taskId ?? "", "TASK_FAILED", { labels: { "ringmaster.failure": "empty-volume" }, message: "no marker" });
+    scene.status(node.task?.taskId ?? "", "TASK_FAILED", {
+      labels: { "ringmaster.failure": "empty-volume" },
+      message: "no marker",
+    });
     scene.offer(scene.ownOffer(node), offerOf("a4"));
     expect(scene.launched()).toEqual([]);
     expect(scene.phases()).toEqual({ 1: "lost", 2: "running", 3: "running" });
@@ -212,7 +231,9 @@ describe("failures", () => {
   test("a task that was superseded is killed when it shows up, an unknown one is left alone", () => {
     const scene = new Scene().deployed();
     scene.status("ringmaster-demo-1.99.server", "TASK_RUNNING", { agentId: "a9" });
-    expect(scene.actions.filter(({ type }) => type === "kill")).toEqual([{ type: "kill", taskId: "ringmaster-demo-1.99.server", agentId: "a9" }]);
+    expect(scene.actions.filter(({ type }) => type === "kill")).toEqual([
+      { type: "kill", taskId: "ringmaster-demo-1.99.server", agentId: "a9" },
+    ]);
     scene.status("ringmaster-other-1.1.server", "TASK_RUNNING", { agentId: "a9" });
     expect(scene.actions.filter(({ type }) => type === "kill")).toEqual([]);
     expect([...scene.state.orphans.keys()]).toEqual(["ringmaster-other-1.1.server"]);
@@ -264,7 +285,9 @@ describe("destroying", () => {
     expect(scene.phases()).toEqual({ 1: "releasing", 2: "releasing", 3: "releasing" });
     scene.offer(...places.map((node) => scene.ownOffer(node)));
     const accepts = scene.accepts();
-    expect(accepts.map(({ operations }) => operations.map(({ type }) => type))).toEqual(places.map(() => ["destroy", "unreserve"]));
+    expect(accepts.map(({ operations }) => operations.map(({ type }) => type))).toEqual(
+      places.map(() => ["destroy", "unreserve"]),
+    );
     for (const { operations } of accepts) {
       const operationId = operations.flatMap((operation) => ("id" in operation ? (operation.id ?? []) : []))[0] ?? "";
       scene.feed({ type: "operation", status: { operationId, state: "OPERATION_FINISHED" } });

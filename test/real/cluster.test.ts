@@ -123,9 +123,9 @@ async function rows(client: Client): Promise<readonly number[]> {
 /** Watches the nodes while `work` goes on; gives every state that breaks the order of starts. */
 async function watched(work: Promise<unknown>): Promise<readonly string[]> {
   const broken: string[] = [];
-  let done = false;
-  const finished = work.finally(() => (done = true));
-  while (!done) {
+  const over = new AbortController();
+  const finished = work.finally(() => over.abort());
+  while (!over.signal.aborted) {
     const now = await nodes().catch(() => []);
     const joining = now.filter(({ joined, taskId }) => !joined && taskId !== undefined);
     if (joining.length > 1) broken.push(`nodes ${joining.map(({ id }) => id).join(", ")} join at once`);
@@ -178,7 +178,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
         "ringmaster-demo-3",
       ]);
       expect((await cassandras()).size).toBe(3);
-      expect((await nodes()).map(({ rack, hostname }) => [rack, hostname]).toSorted()).toEqual([
+      expect((await nodes()).map(({ rack, hostname }) => `${rack} ${hostname}`).toSorted()).toEqual([
         ["rack-1", "127.0.0.1"],
         ["rack-2", "127.0.0.2"],
         ["rack-3", "127.0.0.3"],
@@ -199,8 +199,8 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       expect(step.status).toBe("pending");
       expect(
         step.agents
-          .map(({ hostname, reasons }) => [hostname, reasons.find(({ check }) => check === "hostname:UNIQUE")])
-          .toSorted(),
+          .toSorted((a, b) => a.hostname.localeCompare(b.hostname))
+          .map(({ hostname, reasons }) => [hostname, reasons.find(({ check }) => check === "hostname:UNIQUE")]),
       ).toEqual(
         ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map((host) => [
           host,

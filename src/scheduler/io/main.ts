@@ -1,6 +1,6 @@
 // The scheduler mode: store, leader lock, API, event loop and the connection to Mesos, put together.
 import { version } from "../../../package.json";
-import { connectScheduler, type SchedulerConnection } from "../../mesos/io/scheduler-connection.ts";
+import { connectScheduler } from "../../mesos/io/scheduler-connection.ts";
 import { parseMasters, type Credential } from "../../mesos/leader.ts";
 import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
 import { createLog, type Log } from "../../std/io/log.ts";
@@ -32,7 +32,6 @@ export async function main(args: readonly string[]): Promise<number> {
     const settings = settingsOf(flags, server.url, credential);
     const records = await loadRecords(store, lock, flags.name);
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
-    let connection: SchedulerConnection | undefined;
     const running = new Loop({
       state: initialState(settings, seed, records),
       store,
@@ -40,10 +39,10 @@ export async function main(args: readonly string[]): Promise<number> {
       log,
       metrics,
       nowMs: Date.now,
-      send: (call) => connection?.send(call),
+      send: (call) => connection.send(call),
     });
     loop = running;
-    connection = connectScheduler({
+    const connection = connectScheduler({
       masters,
       ...(credential === undefined ? {} : { credential }),
       framework: () => frameworkInfo(flags, user, settings, running.state, server.url),
@@ -114,6 +113,7 @@ function serve(flags: SchedulerFlags, served: Served): { readonly url: string; r
   } catch (error) {
     throw new Error(
       `Cannot serve the API on ${flags.http.hostname}:${flags.http.port}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
     );
   }
 }
@@ -166,6 +166,7 @@ async function readCredential(flags: SchedulerFlags): Promise<Credential | undef
   } catch (error) {
     throw new Error(
       `Cannot read --mesos-secret-file "${file}": ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
     );
   }
 }

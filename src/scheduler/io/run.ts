@@ -14,7 +14,7 @@ const MAX_COMMANDS = 1000;
 const TICK_MS = 1000;
 
 /** Too many commands wait. */
-export class Overloaded extends Error {
+class Overloaded extends Error {
   override readonly name = "Overloaded";
 }
 

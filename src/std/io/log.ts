@@ -5,7 +5,16 @@ import pretty from "pino-pretty";
 export type Log = pino.Logger;
 
 /** Fields that never reach a log, wherever they stand. */
-const SECRETS = ["secret", "*.secret", "token", "*.token", "password", "*.password", "authorization", "*.authorization"];
+const SECRETS = [
+  "secret",
+  "*.secret",
+  "token",
+  "*.token",
+  "password",
+  "*.password",
+  "authorization",
+  "*.authorization",
+];
 
 /**
  * A logger named after its mode. `pino` transports are worker threads that a compiled binary cannot load, so the pretty
