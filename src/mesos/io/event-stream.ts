@@ -80,9 +80,10 @@ export async function within<T>(
   }
 }
 
-/** What Mesos says in an answer that is not the one hoped for: `401: You did not ...`. */
+/** What Mesos says in an answer that is not the one hoped for, its status first. */
 export async function refusalText(response: Response): Promise<string> {
   const text = (await response.text()).trim().slice(0, MAX_REFUSAL_CHARACTERS);
+  if (text.startsWith(String(response.status))) return text;
   return text === "" ? `${response.status} ${response.statusText}`.trim() : `${response.status}: ${text}`;
 }
 

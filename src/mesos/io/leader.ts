@@ -25,7 +25,10 @@ async function findLeader(
     });
   });
   try {
+    // What is asked before this event overtakes the digest.
+    const connected = new Promise<void>((resolve) => client.once("connected", resolve));
     client.connect();
+    await Promise.race([connected, stopped]);
     return await Promise.race([readLeader(client, path), stopped]);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

@@ -31,17 +31,22 @@ export type Framework = AsyncDisposable & {
   readonly close: () => Promise<void>;
 };
 
-export function startFramework(
-  masters: string,
-  options: { readonly role: string; readonly id?: string; readonly credential?: Credential },
-): Framework {
-  const { role, credential } = options;
+export type FrameworkOptions = {
+  readonly role: string;
+  readonly id?: string;
+  readonly credential?: Credential;
+  readonly firstSubscriptionMs?: number;
+};
+
+export function startFramework(masters: string, options: FrameworkOptions): Framework {
+  const { role, credential, firstSubscriptionMs } = options;
   let id = options.id;
   let seen: ConnectionEvent[] = [];
   let wake = Promise.withResolvers<void>();
   const connection = connectScheduler({
     masters: parseMasters(masters),
     ...(credential === undefined ? {} : { credential }),
+    ...(firstSubscriptionMs === undefined ? {} : { firstSubscriptionMs }),
     framework: () => ({
       ...(id === undefined ? {} : { id }),
       name: `test-${role}`,

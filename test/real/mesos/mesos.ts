@@ -59,7 +59,7 @@ export type Mesos = AsyncDisposable & {
 
 /** Starts a Mesos (and builds it first, once) and waits until all agents are there. */
 export async function startMesos(options: MesosOptions): Promise<Mesos> {
-  const home = await build();
+  const home = await buildMesos();
   const ports = lockPorts();
   const work = resolve(options.work ?? (await mkdtemp(join(tmpdir(), "mesos-"))));
   const log = join(work, "log");
@@ -95,7 +95,7 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
 }
 
 /** The directory with the built Mesos. The script builds once, also when several ask at the same time. */
-async function build(): Promise<string> {
+export async function buildMesos(): Promise<string> {
   const home = resolve(import.meta.dir, "../../../build/mesos");
   const setup = Bun.spawn([join(import.meta.dir, "setup"), home], {
     stdin: "ignore",
