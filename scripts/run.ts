@@ -1,8 +1,9 @@
 // Runs the programs that the scripts are made of.
+import { dirname } from "node:path";
 
-export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+export const ROOT = dirname(import.meta.dir);
 
-export type Outcome = { readonly code: number; readonly output: string; readonly seconds: number };
+export type Outcome = { readonly code: number; readonly output: string };
 
 export type RunOptions = {
   /** Called with every piece of stdout and stderr as it comes. */
@@ -18,7 +19,6 @@ const KILL_AFTER_MS = 5000;
 
 /** Runs `argv` in the repository's root and collects stdout and stderr in the order they come. No colours unless a person watches. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const startedMs = performance.now();
   const colour = process.stdout.isTTY ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
   const child = Bun.spawn([...argv], {
     cwd: ROOT,
@@ -29,10 +29,12 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   });
   const limits = [options.signal, options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs)];
   const limit = AbortSignal.any(limits.filter((signal) => signal !== undefined));
-  limit.addEventListener("abort", () => {
+  const end = (): void => {
     child.kill("SIGTERM");
     setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS).unref();
-  });
+  };
+  if (limit.aborted) end();
+  limit.addEventListener("abort", end);
   let output = "";
   const collect = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
     const decoder = new TextDecoder();
@@ -46,15 +48,13 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const code = await child.exited;
   // What the program left running may hold its pipes open: a moment for the last words, then go on without.
   await Promise.race([collected, Bun.sleep(1000)]);
-  return { code, output, seconds: (performance.now() - startedMs) / 1000 };
+  return { code, output };
 }
 
-/** Runs `argv` and returns what it printed; throws with that text when it fails. `what` names the step in the error. */
-export async function must(what: string, argv: readonly string[]): Promise<string> {
-  const outcome = await run(argv);
-  if (outcome.code !== 0)
-    throw new Error(`Cannot ${what}: "${argv.join(" ")}" ended with ${outcome.code}\n${outcome.output.trim()}`);
-  return outcome.output;
+/** Runs `argv`; throws with what it printed when it fails. `what` names the step in the error. */
+export async function must(what: string, argv: readonly string[]): Promise<void> {
+  const { code, output } = await run(argv);
+  if (code !== 0) throw new Error(`Cannot ${what}: "${argv.join(" ")}" ended with ${code}\n${output.trim()}`);
 }
 
 /** The body of a script: prints an error without its stack and ends with 1, so that a caller sees one clear line. */

@@ -9,7 +9,7 @@ import { ROOT, run } from "./run.ts";
 const TIMEOUT_MS = 900_000;
 const ENDING_MS = 3000;
 /** In the environment of every test process and of all that it starts: how we know our own. */
-const MARK = `RINGMASTER_TEST_RUN=${crypto.randomUUID()}`;
+const MARK = { RINGMASTER_TEST_RUN: crypto.randomUUID() };
 
 const stop = new AbortController();
 
@@ -28,7 +28,7 @@ async function leftBehind(): Promise<ReadonlyMap<number, string>> {
       await Bun.file(`/proc/${pid}/${name}`)
         .text()
         .catch(() => "");
-    if ((await read("environ")).split("\0").includes(MARK))
+    if ((await read("environ")).split("\0").includes(`RINGMASTER_TEST_RUN=${MARK.RINGMASTER_TEST_RUN}`))
       found.set(pid, (await read("cmdline")).replaceAll("\0", " ").trim());
   }
   return found;
@@ -54,9 +54,8 @@ async function sweep(): Promise<number> {
 }
 
 /** One `bun test` over `files`. A process that it leaves behind is a failure of its own. */
-async function runTests(flags: readonly string[], files: readonly string[], timeoutMs: number): Promise<Counts> {
-  const [name, value] = MARK.split("=") as [string, string];
-  const options = { env: { [name]: value }, timeoutMs, signal: stop.signal };
+async function runTests(flags: readonly string[], files: readonly string[]): Promise<Counts> {
+  const options = { env: MARK, timeoutMs: TIMEOUT_MS, signal: stop.signal };
   const argv = [process.execPath, "test", ...flags, ...files.map((file) => `./${file}`)];
   const { code, output } = await run(argv, { ...options, onText: (text) => process.stdout.write(text) });
   const counts = closingCounts(output, code);
@@ -92,12 +91,12 @@ async function runAll(filter: string): Promise<Counts> {
   all.push(await step([process.execPath, "scripts/build.ts"]));
   if (others.length > 0 && !stop.signal.aborted) {
     headline(`${others.length} test files, two at a time`);
-    all.push(await runTests(["--parallel=2"], others, TIMEOUT_MS));
+    all.push(await runTests(["--parallel=2"], others));
   }
   for (const file of real) {
     if (stop.signal.aborted) break;
     headline(file);
-    all.push(await runTests([], [file], TIMEOUT_MS));
+    all.push(await runTests([], [file]));
   }
   if (stop.signal.aborted) all.push({ passed: 0, failed: 1, skipped: 0 });
   return sumCounts(all);
