@@ -1,4 +1,5 @@
 // Carries a Request out: asks the API, prints what it answers.
+import type * as Shapes from "../../databases/api.ts";
 import type { PlanView } from "../../databases/api.ts";
 import type { InputFile } from "../cluster-body.ts";
 import { EXIT, Failure } from "../failure.ts";
@@ -30,14 +31,16 @@ export async function carryOut(request: Request, terminal: Terminal): Promise<nu
 }
 
 async function showView(request: Request, task: TaskOf<"show">, terminal: Terminal): Promise<number> {
-  const answer = await ask({ url: request.url, method: "GET", path: task.path });
-  terminal.out(request.json ? answer.text : pageText(await viewPage(task.view, answer)));
+  // The shapes bring zod: they are loaded while the answer is on its way, and not at all for plain JSON.
+  const [answer, shapes] = await Promise.all([
+    ask({ url: request.url, method: "GET", path: task.path }),
+    request.json ? undefined : import("../../databases/api.ts"),
+  ]);
+  terminal.out(shapes === undefined ? answer.text : pageText(viewPage(shapes, task.view, answer)));
   return EXIT.ok;
 }
 
-async function viewPage(view: View, answer: Answer): Promise<Page> {
-  // Loaded only now: it brings zod, and the answer is there by then.
-  const api = await import("../../databases/api.ts");
+function viewPage(api: typeof Shapes, view: View, answer: Answer): Page {
   switch (view) {
     case "clusters":
       return clustersPage(readAnswer(api.ClustersViewSchema, answer).clusters);
