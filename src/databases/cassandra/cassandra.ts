@@ -1,8 +1,10 @@
 // Apache Cassandra 4.1 and 5.0 as a Database.
 import type { Database } from "../database.ts";
 import { renderedFiles } from "./files.ts";
-import { cassandraReads, drainQuestion, healthOf, JOLOKIA_JAR, probeQuestion } from "./jolokia.ts";
+import { drainQuestion, healthOf, probeQuestion } from "./health.ts";
+import { JOLOKIA_JAR } from "./jolokia.ts";
 import { commandLine } from "./jvm.ts";
+import { cassandraReads } from "./reads.ts";
 import { mayStart, seedsFor } from "./ring.ts";
 import { checkCassandra } from "./settings.ts";
 

@@ -30,7 +30,7 @@ function forAllModules(option: string, packages: string): readonly string[] {
 }
 
 /** Half of the node's memory, at most 16 GB: the other half is for memtables off the heap, buffers and the page cache. */
-export function heapMbOf(task: NodeTask): number {
+function heapMbOf(task: NodeTask): number {
   const asked = heapOption(settingsOf(task.settings)["jvm.options"], "-Xmx");
   return asked ?? Math.min(HEAP_MAX_MB, Math.floor(task.memMb / 2));
 }

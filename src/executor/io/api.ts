@@ -19,8 +19,10 @@ export type ApiSource = {
   readonly ask: (read: Read) => Promise<Answer>;
 };
 
+export type Api = { readonly url: string; readonly stop: () => Promise<void> };
+
 /** Serves until `stop`. Throws when the port is taken. */
-export function serveApi(source: ApiSource): { readonly stop: () => Promise<void> } {
+export function serveApi(source: ApiSource): Api {
   const server = Bun.serve({
     hostname: source.address,
     port: source.node.ports["api"] ?? 0,
@@ -30,7 +32,7 @@ export function serveApi(source: ApiSource): { readonly stop: () => Promise<void
     fetch: (request) => answer(source, request),
     error: () => problem(500, "The request failed"),
   });
-  return { stop: () => server.stop(true) };
+  return { url: server.url.href, stop: () => server.stop(true) };
 }
 
 async function answer(source: ApiSource, request: Request): Promise<Response> {

@@ -70,7 +70,7 @@ function readOptions(args: readonly string[]): Options {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot read the arguments: ${why}; see ringmaster executor --help`);
+    throw new Error(`Cannot read the arguments: ${why}; see ringmaster executor --help`, { cause: error });
   }
 }
 

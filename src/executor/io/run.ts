@@ -6,7 +6,7 @@ import type { NodeTask } from "../../databases/node.ts";
 import type { ExecutorUpdate } from "../../mesos/executor-api.ts";
 import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "../decide.ts";
 import type { Action, Event, ExecutorState, Timings } from "../state.ts";
-import { serveApi } from "./api.ts";
+import { type Api, serveApi } from "./api.ts";
 import { ask } from "./ask.ts";
 import { prepare, type Workplace } from "./prepare.ts";
 import { type DatabaseProcess, startProcess } from "./process.ts";
@@ -48,7 +48,7 @@ class Running {
   #deciding = false;
   #prepared: Prepared | undefined;
   #process: DatabaseProcess | undefined;
-  #api: { readonly stop: () => Promise<void> } | undefined;
+  #api: Api | undefined;
   state: ExecutorState;
   readonly done = this.#finished.promise;
 
@@ -61,7 +61,7 @@ class Running {
 
   /** One event after the other: what an action tells while it is carried out waits for the actions before it. */
   tell(event: Told): void {
-    this.#events.push({ ...event, nowMs: Date.now() } as Event);
+    this.#events.push({ ...event, nowMs: Date.now() });
     if (this.#deciding) return;
     this.#deciding = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
@@ -98,7 +98,6 @@ class Running {
         return;
       case "exit":
         void this.#exit(action.code);
-        return;
     }
   }
 
@@ -117,7 +116,7 @@ class Running {
     }
   }
 
-  #serve({ node, database, place }: Prepared): { readonly stop: () => Promise<void> } {
+  #serve({ node, database, place }: Prepared): Api {
     try {
       return serveApi({
         node,
@@ -129,7 +128,9 @@ class Running {
       });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`Cannot serve the executor's API at "${place.address}:${node.ports["api"]}": ${why}`);
+      throw new Error(`Cannot serve the executor's API at "${place.address}:${node.ports["api"]}": ${why}`, {
+        cause: error,
+      });
     }
   }
 

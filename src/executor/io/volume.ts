@@ -81,7 +81,7 @@ export async function endLeftover(volume: string, say: (text: string) => void): 
       process.kill(database.pid, signal);
     } catch (error) {
       if (!(await lives(database))) return;
-      throw new Error(`Cannot stop process ${database.pid}, which uses volume "${volume}": ${String(error)}`);
+      throw new Error(`Cannot stop process ${database.pid}, which uses volume "${volume}"`, { cause: error });
     }
     const untilMs = Date.now() + waitMs;
     while (Date.now() < untilMs) {

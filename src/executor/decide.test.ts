@@ -1,0 +1,337 @@
+// The executor's decisions, told as stories: events in, actions and phases out.
+import { describe, expect, test } from "bun:test";
+import type { Health, NodeTask } from "../databases/node.ts";
+import type { LaunchedTask } from "../mesos/executor-api.ts";
+import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "./decide.ts";
+import type { Action, Event, ExecutorState } from "./state.ts";
+
+const NODE: NodeTask = {
+  schema: 1,
+  framework: "ringmaster",
+  cluster: "demo",
+  node: "ringmaster-demo-1",
+  database: "cassandra",
+  version: "5.0.4",
+  generation: 1,
+  expectData: false,
+  hostname: "agent-1",
+  datacenter: "dc1",
+  rack: "rack1",
+  cpus: 1,
+  memMb: 2048,
+  ports: { storage: 31000, native: 31001, jmx: 31002, jolokia: 31003, api: 31004 },
+  seeds: ["agent-1:31000"],
+  volume: "data",
+  env: {},
+  settings: {},
+  graceMs: 60_000,
+  token: "secret-of-16-letters",
+};
+
+function launched(taskId = "t1", node: unknown = NODE): LaunchedTask {
+  const data = new TextEncoder().encode(JSON.stringify(node));
+  return { name: "demo", taskId, agentId: "a1", data, killGraceMs: 60_000, raw: data };
+}
+
+type Told = Event extends infer Kind ? (Kind extends Event ? Omit<Kind, "nowMs"> : never) : never;
+const serving: Health = { phase: "serving", detail: "OperationMode NORMAL, native transport on" };
+const joining: Health = { phase: "starting", detail: "OperationMode JOINING, native transport off" };
+const silent: Health = { phase: "starting", detail: "no answer within 5000 ms" };
+
+/** Plays events at their seconds and keeps what was done, in one line each. */
+class Story {
+  state: ExecutorState = initialState(7, DEFAULT_TIMINGS, 0);
+  done: string[] = [];
+  actions: Action[] = [];
+
+  at(second: number, ...events: readonly Told[]): this {
+    for (const event of events) {
+      const decision = decide(this.state, { ...event, nowMs: second * 1000 });
+      this.state = decision.state;
+      this.actions.push(...decision.actions);
+      for (const action of decision.actions) this.done.push(`${second} ${line(action)}`);
+    }
+    return this;
+  }
+
+  /** The agent acknowledges everything. */
+  acknowledgeAll(second: number): this {
+    for (const { taskId, uuid } of this.state.unacknowledgedUpdates)
+      this.at(second, { type: "acknowledged", taskId, uuid });
+    return this;
+  }
+
+  served(): this {
+    this.at(0, { type: "subscribed", agentId: "a1", hostname: "agent-1", frameworkName: "ringmaster" });
+    this.at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    this.at(3, { type: "tick" }, { type: "probed", answered: true, health: serving });
+    this.acknowledgeAll(3);
+    this.done = [];
+    return this;
+  }
+}
+
+function line(action: Action): string {
+  switch (action.type) {
+    case "update": {
+      const { state, healthy, message, labels } = action.update;
+      const health = healthy === undefined ? "" : healthy ? " healthy" : " unhealthy";
+      return `${state}${health} ${message}${labels["ringmaster.failure"] === undefined ? "" : ` [${labels["ringmaster.failure"]}]`}`;
+    }
+    case "drain":
+      return `drain ${action.timeoutMs}`;
+    case "signal":
+      return action.signal;
+    case "exit":
+      return `exit ${action.code}`;
+    case "prepare":
+    case "start":
+    case "probe":
+      return action.type;
+  }
+}
+
+describe("a node that starts", () => {
+  test("is prepared, started, and reported running when it serves", () => {
+    const story = new Story();
+    story.at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    story.at(2, { type: "tick" }).at(3, { type: "tick" }, { type: "tick" });
+    story.at(4, { type: "probed", answered: false, health: silent }).at(5, { type: "tick" }).at(6, { type: "tick" });
+    story.at(7, { type: "probed", answered: true, health: joining }).at(9, { type: "tick" });
+    story.at(9, { type: "probed", answered: true, health: serving }).at(18, { type: "tick" }).at(19, { type: "tick" });
+    expect(story.done).toEqual([
+      "0 TASK_STARTING Preparing volume and files",
+      "0 prepare",
+      "1 start",
+      "3 probe",
+      "6 probe",
+      "9 probe",
+      "9 TASK_RUNNING healthy OperationMode NORMAL, native transport on",
+      "19 probe",
+    ]);
+    expect(statusOf(story.state)).toEqual({
+      phase: "serving",
+      healthy: true,
+      detail: "OperationMode NORMAL, native transport on",
+      node: "ringmaster-demo-1",
+    });
+  });
+
+  test("makes whole updates", () => {
+    const story = new Story().at(2, { type: "launch", task: launched() });
+    const { uuid } = story.state.unacknowledgedUpdates[0]!;
+    expect(story.actions).toEqual([
+      {
+        type: "update",
+        update: {
+          taskId: "t1",
+          state: "TASK_STARTING",
+          labels: {},
+          uuid,
+          timestampMs: 2000,
+          message: "Preparing volume and files",
+        },
+      },
+      { type: "prepare", node: NODE },
+    ]);
+  });
+
+  test("fails with the reason when it cannot be prepared", () => {
+    const story = new Story().at(0, { type: "launch", task: launched() });
+    story.at(1, { type: "failed", message: "Cannot use volume", failure: "empty-volume" }).acknowledgeAll(2);
+    expect(story.done.slice(2)).toEqual(["1 TASK_FAILED Cannot use volume [empty-volume]", "2 exit 1"]);
+  });
+
+  test("is an error when its task cannot be read", () => {
+    const story = new Story().at(0, { type: "launch", task: launched("t1", { ...NODE, memMb: "2G", oops: 1 }) });
+    expect(story.done.map((one) => one.slice(0, 125))).toEqual([
+      '0 TASK_ERROR Cannot read task "t1": memMb: found "2G", wanted a whole number of megabytes; oops: found an unknown key, wanted',
+    ]);
+  });
+
+  test("is the only one of its executor", () => {
+    const story = new Story().served().at(5, { type: "launch", task: launched("t2") });
+    expect(story.done).toEqual(['5 TASK_ERROR Cannot launch task "t2": this executor has task "t1"']);
+    expect(statusOf(story.state).phase).toBe("serving");
+  });
+
+  test("is ended when its database says for a minute that it failed", () => {
+    const failed: Health = { phase: "failing", detail: "OperationMode JOINING_FAILED" };
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    story
+      .at(10, { type: "probed", answered: true, health: failed })
+      .at(40, { type: "probed", answered: true, health: failed });
+    story
+      .at(70, { type: "probed", answered: true, health: failed })
+      .at(72, { type: "exited", how: "with code 143", lastLines: "" });
+    expect(story.done.slice(3)).toEqual([
+      "70 SIGTERM",
+      "72 TASK_FAILED The start failed: OperationMode JOINING_FAILED; the process ended with code 143",
+    ]);
+  });
+});
+
+describe("a node that serves", () => {
+  test("is unhealthy when it says so, and healthy again", () => {
+    const off: Health = { phase: "starting", detail: "native transport off" };
+    const story = new Story().served();
+    story
+      .at(13, { type: "probed", answered: true, health: off })
+      .at(23, { type: "probed", answered: true, health: off });
+    story.at(33, { type: "probed", answered: true, health: serving });
+    expect(story.done).toEqual([
+      "13 TASK_RUNNING unhealthy native transport off",
+      "33 TASK_RUNNING healthy OperationMode NORMAL, native transport on",
+    ]);
+  });
+
+  test("may miss five answers in a row, not six", () => {
+    const story = new Story().served();
+    for (let missed = 1; missed <= 5; missed++)
+      story.at(10 * missed, { type: "probed", answered: false, health: silent });
+    expect(story.done).toEqual([]);
+    story
+      .at(60, { type: "probed", answered: false, health: silent })
+      .at(70, { type: "probed", answered: false, health: silent });
+    expect(story.done).toEqual(["60 TASK_RUNNING unhealthy no answer within 5000 ms"]);
+  });
+
+  test("is killed when it answers nothing for five minutes", () => {
+    const story = new Story().served().at(290, { type: "probed", answered: false, health: silent });
+    story.at(304, { type: "tick" }).at(306, { type: "tick" }).at(309, { type: "tick" });
+    story.at(310, { type: "exited", how: "by SIGKILL", lastLines: "" });
+    expect(story.done).toEqual([
+      "304 SIGKILL",
+      "309 SIGKILL",
+      "310 TASK_FAILED Hung: no answer for 301 s (no answer within 5000 ms); the process ended by SIGKILL",
+    ]);
+  });
+
+  test("takes its executor along when its process ends", () => {
+    const story = new Story().served().at(61, { type: "exited", how: "with code 3", lastLines: "OutOfMemoryError" });
+    story.acknowledgeAll(62);
+    expect(story.done).toEqual([
+      "61 TASK_FAILED cassandra ended by itself with code 3 after 60 s; its last lines: OutOfMemoryError",
+      "62 exit 1",
+    ]);
+  });
+
+  test("keeps a long message short", () => {
+    const story = new Story().served().at(5, { type: "exited", how: "with code 1", lastLines: "x".repeat(10_000) });
+    expect(story.state.unacknowledgedUpdates[0]?.message).toHaveLength(2001);
+  });
+});
+
+describe("a stop", () => {
+  test("drains, terminates, and tells that the task was killed", () => {
+    const story = new Story().served().at(10, { type: "kill", taskId: "t1", graceMs: 40_000 });
+    story
+      .at(14, { type: "drained" }, { type: "drained" })
+      .at(16, { type: "exited", how: "with code 143", lastLines: "bye" });
+    story.acknowledgeAll(17);
+    expect(story.done).toEqual([
+      "10 drain 20000",
+      "14 SIGTERM",
+      "16 TASK_KILLED Killed; the process ended with code 143",
+      "17 exit 0",
+    ]);
+  });
+
+  test("never takes longer than its grace", () => {
+    const story = new Story().served().at(10, { type: "kill", taskId: "t1", graceMs: 40_000 });
+    for (const second of [29, 30, 31, 49, 50, 51, 55]) story.at(second, { type: "tick" });
+    expect(story.done).toEqual(["10 drain 20000", "30 SIGTERM", "50 SIGKILL", "55 SIGKILL"]);
+  });
+
+  test("has the task's own grace when the kill names none, and a later kill can only shorten it", () => {
+    const story = new Story().served().at(10, { type: "kill", taskId: "t1" }, { type: "drained" });
+    story.at(11, { type: "kill", taskId: "t1", graceMs: 600_000 }, { type: "kill", taskId: "t1", graceMs: 5_000 });
+    story.at(15, { type: "tick" }).at(16, { type: "tick" });
+    expect(story.done).toEqual(["10 drain 30000", "10 SIGTERM", "16 SIGKILL"]);
+  });
+
+  test("of another task changes nothing", () => {
+    const story = new Story().served();
+    const before = story.state;
+    expect(story.at(10, { type: "kill", taskId: "t9" }).state).toBe(before);
+  });
+
+  test("does not drain what is no member yet", () => {
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    story.at(2, { type: "kill", taskId: "t1" });
+    expect(story.done.slice(3)).toEqual(["2 SIGTERM"]);
+  });
+
+  test("during the preparation waits for it and starts nothing", () => {
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "kill", taskId: "t1" });
+    story.at(2, { type: "prepared" }).acknowledgeAll(3);
+    expect(story.done.slice(2)).toEqual(["2 TASK_KILLED Killed", "3 exit 0"]);
+  });
+
+  test("by the agent is done before the agent's patience ends", () => {
+    const story = new Story().served().at(10, { type: "shutdown" });
+    expect(story.done).toEqual(["10 drain 13500"]);
+    expect(story.state.phase).toMatchObject({ type: "stopping", killMs: 37_000 });
+    expect(new Story().at(0, { type: "shutdown" }).done).toEqual(["0 exit 0"]);
+  });
+
+  test("by Ctrl-C drains, by a second one kills at once", () => {
+    const story = new Story().served().at(10, { type: "interrupted" }).at(11, { type: "interrupted" });
+    expect(story.done).toEqual(["10 drain 30000", "11 SIGKILL"]);
+  });
+});
+
+describe("updates", () => {
+  test("are kept until they are acknowledged, the task until its first one is", () => {
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    story.at(3, { type: "probed", answered: true, health: serving });
+    const [first, second] = story.state.unacknowledgedUpdates;
+    expect(story.state.unacknowledgedTasks).toEqual([launched()]);
+    story.at(4, { type: "acknowledged", taskId: "t1", uuid: first!.uuid });
+    expect([story.state.unacknowledgedTasks, story.state.unacknowledgedUpdates]).toEqual([[], [second!]]);
+  });
+
+  test("that the agent refuses are given up", () => {
+    const story = new Story().served().at(5, { type: "exited", how: "with code 1", lastLines: "" });
+    story.at(6, { type: "refused", update: story.state.unacknowledgedUpdates[0]! });
+    expect(story.done.at(-1)).toBe("6 exit 1");
+  });
+
+  test("hold up the executor's end for ten seconds, counted from when the agent is there", () => {
+    const away: Told = { type: "disconnected" };
+    const back: Told = { type: "subscribed", agentId: "a1", hostname: "agent-1", frameworkName: "ringmaster" };
+    const story = new Story().served().at(4, away).at(5, { type: "exited", how: "with code 1", lastLines: "" });
+    story.at(60, { type: "tick" }, back).at(70, { type: "tick" });
+    expect(story.done).toHaveLength(1);
+    expect(story.at(71, { type: "tick" }).done.at(-1)).toBe("71 exit 1");
+  });
+});
+
+describe("an agent that does not come back", () => {
+  test("takes the node along, gracefully", () => {
+    const story = new Story()
+      .served()
+      .at(4, { type: "disconnected" })
+      .at(900, { type: "lost", reason: "The agent is away" });
+    story.at(903, { type: "drained" }).at(905, { type: "exited", how: "with code 143", lastLines: "" });
+    expect(story.done).toEqual([
+      "900 drain 30000",
+      "903 SIGTERM",
+      "905 TASK_FAILED The agent is away; the process ended with code 143",
+      "905 exit 1",
+    ]);
+  });
+
+  test("ends an executor that has only its last words to say", () => {
+    const story = new Story()
+      .served()
+      .at(4, { type: "disconnected" })
+      .at(5, { type: "exited", how: "by SIGKILL", lastLines: "" });
+    expect(story.at(900, { type: "lost", reason: "The agent is away" }).done.at(-1)).toBe("900 exit 1");
+  });
+
+  test("or never was there, ends an idle one with an error", () => {
+    expect(new Story().at(900, { type: "lost", reason: "no agent" }).done).toEqual(["900 exit 1"]);
+    expect(new Story().at(1, { type: "error", message: "unknown executor" }).done).toEqual(["1 exit 1"]);
+  });
+});
