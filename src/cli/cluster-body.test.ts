@@ -1,5 +1,6 @@
 // Flags and files of `cluster create` become the body that the API takes.
 import { expect, test } from "bun:test";
+import { readClusterSpec } from "../databases/spec.ts";
 import { clusterBody, type InputFile } from "./cluster-body.ts";
 import { Failure } from "./failure.ts";
 import type { ClusterFlags } from "./request.ts";
@@ -107,6 +108,30 @@ test("flags win over the file, and setting files over its settings, key by key",
       "cassandra.yaml": { num_tokens: 4, concurrent_reads: 32, concurrent_writes: 64 },
       "jvm.options": ["-Xmx4G"],
     },
+  });
+});
+
+test("a body of all flags is one that the scheduler takes", () => {
+  const flags: ClusterFlags = {
+    ...NONE,
+    constraints: ["hostname:UNIQUE", '[["rack","LIKE","r:1"]]'],
+    jre: "file:///opt/jre.tar.gz",
+    datacenter: "west",
+    rackAttribute: "@zone",
+    ports: { native: 9042 },
+    sets: ["cassandra.yaml.num_tokens=4"],
+  };
+  const read = readClusterSpec(clusterBody(flags, DEMO, []));
+  if ("faults" in read) throw new Error(JSON.stringify(read.faults));
+  expect(read.spec).toMatchObject({
+    name: "demo",
+    resources: { cpus: 2, memMb: 8192, diskMb: 20_480 },
+    constraints: [
+      { field: "hostname", operator: "UNIQUE" },
+      { field: "rack", operator: "LIKE", parameter: "r:1" },
+    ],
+    ports: { native: 9042 },
+    settings: { "cassandra.yaml": { num_tokens: 4, concurrent_reads: 32 } },
   });
 });
 

@@ -107,6 +107,8 @@ function programOf(said: { out: string; err: string }, ask: Ask) {
 function addMode(command: Command, about: string): void {
   command
     .summary(about)
+    .description(`A mode: ${about}. Its own help: ringmaster ${command.name()} --help`)
+    .configureHelp({ showGlobalOptions: false })
     .helpGroup(MODES_GROUP)
     .helpOption(false)
     .allowUnknownOption()

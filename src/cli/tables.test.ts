@@ -148,7 +148,7 @@ test("any JSON is shown as lines, and lists of flat objects as tables", () => {
       live: [1, 2],
       ring: [
         { host: "a", up: true },
-        { host: "b", tokens: 4 },
+        { host: "b", hostId: 4 },
       ],
     }),
   ).toEqual([
@@ -157,7 +157,7 @@ test("any JSON is shown as lines, and lists of flat objects as tables", () => {
     "live: 1, 2",
     "ring:",
     [
-      ["  HOST", "UP", "TOKENS"],
+      ["  HOST", "UP", "HOST ID"],
       ["  a", "true", "-"],
       ["  b", "-", "4"],
     ],

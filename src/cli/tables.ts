@@ -110,10 +110,8 @@ function listPage(list: readonly unknown[], indent: string): Page {
 function tableOf(objects: readonly Readonly<Record<string, unknown>>[], indent: string): Table {
   const keys = [...new Set(objects.flatMap((object) => Object.keys(object)))];
   const rows = objects.map((object) => keys.map((key) => (key in object ? scalarText(object[key]) : "-")));
-  return [keys.map((key) => key.toUpperCase()), ...rows].map(([first, ...rest]) => [
-    `${indent}${first ?? ""}`,
-    ...rest,
-  ]);
+  const head = keys.map((key) => key.replace(/([a-z])([A-Z])/g, "$1 $2").toUpperCase());
+  return [head, ...rows].map(([first, ...rest]) => [`${indent}${first ?? ""}`, ...rest]);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
