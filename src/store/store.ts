@@ -26,7 +26,7 @@ export type Write =
       /**
        * Gone when this store's session ends (close, crash, expiry). After an expiry the store makes a new session and puts
        * the record again by itself, until it is deleted through this store, unless somebody else has put it meanwhile or it
-       * was written with a lock (which went with the session). Default false.
+       * was written with a lock: then it goes when the session is lost, as the lock does. Default false.
        */
       readonly ephemeral?: boolean;
       /** Only when the record has this version; "absent": only when there is none. Default: whatever is there. */

@@ -329,6 +329,22 @@ export function storeSuite(name: string, backend: () => Backend): void {
         await waitUntil("the new record is told", () => Bun.deepEquals(nodes.last(), { a: { value: 2, version: 1 } }));
       });
 
+      test("ends with the last state of records that come and go all the time", async () => {
+        const [store, other] = [await openFirst(), await open()];
+        const nodes = follow(store, "nodes");
+        for (let round = 0; round < 40; round += 1) {
+          await other.write([{ type: "put", path: "nodes/a", value: round }]);
+          await other.write([{ type: "delete", path: "nodes/a" }]);
+          await other.write([{ type: "put", path: "nodes/a", value: `end of ${round}` }]);
+          const wanted = { a: { value: `end of ${round}`, version: 1 } };
+          if (round % 4 === 0) await waitUntil("the last state is told", () => Bun.deepEquals(nodes.last(), wanted));
+          if (round % 2 === 0) await other.write([{ type: "delete", path: "nodes/a" }]);
+        }
+        await waitUntil("the end is told", () =>
+          Bun.deepEquals(nodes.last(), { a: { value: "end of 39", version: 1 } }),
+        );
+      });
+
       test("ends with the last state after a burst of changes by two stores", async () => {
         const [store, other] = [await openFirst(), await open()];
         const nodes = follow(store, "nodes");

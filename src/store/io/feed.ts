@@ -15,7 +15,7 @@ export class Feed implements Watch {
   readonly #options: FeedOptions;
   #told: Folder | undefined;
   #stale = false;
-  #running = false;
+  #running: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: FeedOptions) {
@@ -26,9 +26,13 @@ export class Feed implements Watch {
   /** The folder may have changed. */
   kick(): void {
     this.#stale = true;
-    if (this.#running || this.#closed) return;
-    this.#running = true;
-    void this.#run();
+    if (this.#closed) return;
+    this.#running ??= this.#run();
+  }
+
+  /** Ends when everything hinted at so far was read and told, or the feed is closed. */
+  async caughtUp(): Promise<void> {
+    await this.#running;
   }
 
   close(): void {
@@ -38,14 +42,21 @@ export class Feed implements Watch {
   }
 
   async #run(): Promise<void> {
+    // The caller keeps this promise before the first read begins.
+    await Promise.resolve();
     while (this.#stale && !this.#closed) {
       this.#stale = false;
       const folder = await this.#read();
       if (this.#closed || folder === undefined || sameFolder(this.#told, folder)) continue;
       this.#told = folder;
-      this.#options.onChange(folder);
+      // Apart from this loop, so that an error of the listener ends the process and is not taken for the store's.
+      queueMicrotask(() => this.#tell(folder));
     }
-    this.#running = false;
+    this.#running = undefined;
+  }
+
+  #tell(folder: Folder): void {
+    if (!this.#closed) this.#options.onChange(folder);
   }
 
   async #read(): Promise<Folder | undefined> {
