@@ -279,6 +279,19 @@ describe("a framework", () => {
   }, 60_000);
 });
 
+test("An executor whose agent does not come back within the recovery time-out ends by itself", async () => {
+  await using lost = await startMesos({ agents: 1, env: { MESOS_RECOVERY_TIMEOUT: "2secs" } });
+  await using framework = startFramework(lost.url, { role: "lost" });
+  const offer = await framework.offer();
+  const operations = node(framework, offer, "lost");
+  framework.send({ type: "accept", offerIds: [offer.id], operations, refuseSeconds: NEVER_SECONDS });
+  await acknowledge(framework, "TASK_RUNNING");
+  const { pid } = await interview(framework, offer.agentId);
+  await lost.kill();
+  expect(await lost.processes()).toContain(pid);
+  while ((await lost.processes()).has(pid)) await Bun.sleep(100);
+}, 60_000);
+
 /** A range as the master shows it, "[31000-31329]". */
 function range(text: unknown): { readonly begin: number; readonly end: number } {
   const [begin, end] = String(text).replaceAll(/[[\]]/g, "").split("-").map(Number);

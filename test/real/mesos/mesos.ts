@@ -47,6 +47,8 @@ export type Mesos = AsyncDisposable & {
   readonly agents: () => Promise<readonly Agent[]>;
   /** Tells the master that the agent's host is gone for good. */
   readonly markGone: (agentId: string) => Promise<void>;
+  /** The processes that agents started and that live. */
+  readonly processes: () => Promise<ReadonlySet<number>>;
   /** What master, agents and executors printed. */
   readonly log: () => Promise<string>;
   /** kill -9: master and agents are gone at once, executors stay. */
@@ -86,6 +88,7 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
     pid: () => mesos.pid,
     agents: () => readAgents(url),
     markGone: (agentId) => markGone(url, agentId),
+    processes: () => processesIn(work),
     log: () => readFile(log, "utf8"),
     kill,
     restart,
