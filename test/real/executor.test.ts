@@ -301,10 +301,8 @@ describe("bad input", () => {
       'Cannot use the package "/nowhere": found nothing there, wanted a folder or a tar archive\n',
     ]);
     const [code, output] = await run("--task", join(folder, "task.json"), "--sandbox", sandbox);
-    expect([code, output]).toEqual([
-      1,
-      expect.stringContaining(`TASK_FAILED: Cannot find the cassandra package in "${sandbox}": found none`),
-    ]);
+    expect(code).toBe(1);
+    expect(output).toContain(`TASK_FAILED: Cannot find the cassandra package in "${sandbox}": found none`);
 
     const taken = Bun.listen({ hostname: ADDRESS, port: task.ports["api"] ?? 0, socket: { data: () => {} } });
     const blocked = await start({}, "blocked");

@@ -163,6 +163,8 @@ describe("the command line", () => {
       "-XX:+AlwaysPreTouch",
     ]);
     expect(memory({ memMb: 131_072 }).slice(0, 2)).toEqual(["-Xms16384M", "-Xmx16384M"]);
+    expect(memory({ memMb: 768 })[1]).toBe("-Xmx368M");
+    expect(memory({ memMb: 576 })[1]).toBe("-Xmx192M");
     expect(memory(withOptions("-Xmx300m"))).toEqual(["-Xms300M", "-Xss256k", "-XX:+UseSerialGC", "-Xmx300m"]);
     expect(memory(withOptions("-XX:+UseZGC", "-Xss512k"))).toEqual([
       "-Xms1024M",

@@ -6,6 +6,8 @@ import { heapOption, settingsOf } from "./settings.ts";
 
 /** Larger heaps lose compressed pointers' worth to longer pauses; the page cache has better use for the rest. */
 const HEAP_MAX_MB = 16_384;
+/** The smallest that was seen to start and serve. */
+const HEAP_MIN_MB = 192;
 /** Up to here G1's regions are too few to work with; one collecting thread does it with the least memory. */
 const SERIAL_MAX_MB = 1024;
 
@@ -29,10 +31,16 @@ function forAllModules(option: string, packages: string): readonly string[] {
     .map((name) => `${option}=${name}=ALL-UNNAMED`);
 }
 
-/** Half of the node's memory, at most 16 GB: the other half is for memtables off the heap, buffers and the page cache. */
+/** What a process takes beside its heap: 360 MB were measured, whatever the heap. */
+const BESIDE_HEAP_MB = 400;
+
+/**
+ * Half of the node's memory, at most 16 GB: the other half is for memtables off the heap, buffers and the page cache. In a
+ * small node it is less than half, or the process would not fit.
+ */
 function heapMbOf(task: NodeTask): number {
   const asked = heapOption(settingsOf(task.settings)["jvm.options"], "-Xmx");
-  return asked ?? Math.min(HEAP_MAX_MB, Math.floor(task.memMb / 2));
+  return asked ?? Math.min(HEAP_MAX_MB, Math.floor(task.memMb / 2), Math.max(HEAP_MIN_MB, task.memMb - BESIDE_HEAP_MB));
 }
 
 export function commandLine(task: NodeTask, place: Place): CommandLine {

@@ -75,7 +75,7 @@ describe("a cluster of Cassandra", () => {
         settings: { seeds: 3, "cassandra.yml": {}, "cassandra.yaml": { num_token: 8 }, "jvm.options": ["Xmx1G"] },
       }),
     ).toEqual([
-      "resources.memMb: found 256, wanted at least 512 for Cassandra",
+      "resources.memMb: found 256, wanted at least 576 for Cassandra",
       "resources.diskMb: found 64, wanted at least 256 for Cassandra",
       'env.JAVA_TOOL_OPTIONS: found a value, wanted none: it comes from settings."jvm.options"',
       "env.CLASSPATH: found a value, wanted none: it comes from the package's lib folder",
