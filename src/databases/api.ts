@@ -5,7 +5,9 @@ const ReasonSchema = z
   .object({ check: z.string(), found: z.string(), wanted: z.string() })
   .describe("Why something is not done yet");
 
-const FaultSchema = z.object({ path: z.string(), found: z.string(), wanted: z.string() }).describe("One wrong thing in an input");
+const FaultSchema = z
+  .object({ path: z.string(), found: z.string(), wanted: z.string() })
+  .describe("One wrong thing in an input");
 
 /** Every error is one of these (RFC 9457, application/problem+json). */
 export const ProblemSchema = z.object({
@@ -20,7 +22,9 @@ export type Problem = z.infer<typeof ProblemSchema>;
 export const NodeViewSchema = z.object({
   id: z.string(),
   cluster: z.string(),
-  phase: z.string().describe("waiting, launching, starting, running, unreachable, stopping, stopped, down, lost or releasing"),
+  phase: z
+    .string()
+    .describe("waiting, launching, starting, running, unreachable, stopping, stopped, down, lost or releasing"),
   since: z.string(),
   healthy: z.boolean(),
   joined: z.boolean().describe("Whether it was a full member of its ring once"),
@@ -91,7 +95,10 @@ export const EndpointsViewSchema = z.object({
 });
 export type EndpointsView = z.infer<typeof EndpointsViewSchema>;
 
-export const AcceptedSchema = z.object({ cluster: z.string(), plan: z.string().describe("Id of the plan that does it") });
+export const AcceptedSchema = z.object({
+  cluster: z.string(),
+  plan: z.string().describe("Id of the plan that does it"),
+});
 export type Accepted = z.infer<typeof AcceptedSchema>;
 
 export const HealthViewSchema = z.object({
@@ -102,4 +109,3 @@ export const HealthViewSchema = z.object({
 });
 
 export const NodeReadSchema = z.object({ node: z.string(), read: z.string(), status: z.int(), answer: z.unknown() });
-

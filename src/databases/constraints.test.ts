@@ -10,12 +10,20 @@ const RACK_AND_HOST = [
 test("the three spellings say the same", () => {
   const spellings = [
     '[["hostname","UNIQUE"],["rack","LIKE","r-[12]"]]',
-    [["hostname", "UNIQUE"], ["rack", "like", "r-[12]"]],
+    [
+      ["hostname", "UNIQUE"],
+      ["rack", "like", "r-[12]"],
+    ],
     "hostname:UNIQUE,rack:LIKE:r-[12]",
   ];
-  for (const spelling of spellings) expect(readConstraints(spelling, "c")).toEqual({ constraints: RACK_AND_HOST as never, faults: [] });
-  expect(readConstraints(["rack", "GROUP_BY", 3], "c").constraints).toEqual([{ field: "rack", operator: "GROUP_BY", parameter: "3" }]);
-  expect(readConstraints('["hostname","MAX_PER","2"]', "c").constraints).toEqual([{ field: "hostname", operator: "MAX_PER", parameter: "2" }]);
+  for (const spelling of spellings)
+    expect(readConstraints(spelling, "c")).toEqual({ constraints: RACK_AND_HOST as never, faults: [] });
+  expect(readConstraints(["rack", "GROUP_BY", 3], "c").constraints).toEqual([
+    { field: "rack", operator: "GROUP_BY", parameter: "3" },
+  ]);
+  expect(readConstraints('["hostname","MAX_PER","2"]', "c").constraints).toEqual([
+    { field: "hostname", operator: "MAX_PER", parameter: "2" },
+  ]);
 });
 
 test("a backslash makes the next character literal, and text is written back the same way", () => {
@@ -25,12 +33,17 @@ test("a backslash makes the next character literal, and text is written back the
 });
 
 test("nothing means no constraints", () => {
-  for (const empty of [undefined, null, "", []]) expect(readConstraints(empty, "c")).toEqual({ constraints: [], faults: [] });
+  for (const empty of [undefined, null, "", []])
+    expect(readConstraints(empty, "c")).toEqual({ constraints: [], faults: [] });
 });
 
 test.each([
   ["hostname", 'found "hostname"', "a field, an operator and perhaps a parameter, e.g. hostname:UNIQUE"],
-  ["hostname:UNQIUE", 'found "hostname:UNQIUE"', "one of the operators UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS, IS_NOT"],
+  [
+    "hostname:UNQIUE",
+    'found "hostname:UNQIUE"',
+    "one of the operators UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS, IS_NOT",
+  ],
   ["hostname:UNIQUE:1", "", "no parameter for UNIQUE"],
   ["rack:MAX_PER", "", "a parameter for MAX_PER"],
   ["rack:MAX_PER:0", "", "a whole number from 1 for MAX_PER"],
@@ -46,8 +59,7 @@ test.each([
 });
 
 test("every wrong row is told, and the place of each", () => {
-  expect(readConstraints("hostname:UNIQUE,rack:NO,zone:MAX_PER:x", "constraints").faults.map(({ path }) => path)).toEqual([
-    "constraints[1]",
-    "constraints[2]",
-  ]);
+  expect(
+    readConstraints("hostname:UNIQUE,rack:NO,zone:MAX_PER:x", "constraints").faults.map(({ path }) => path),
+  ).toEqual(["constraints[1]", "constraints[2]"]);
 });

@@ -3,7 +3,9 @@ import type { Fault } from "../std/reason.ts";
 import type { Constraint, ConstraintOperator } from "./cluster.ts";
 
 /** Which parameter each operator takes. */
-const OPERATORS: Readonly<Record<ConstraintOperator, "none" | "optional" | "text" | "regex" | "count" | "optional count">> = {
+const OPERATORS: Readonly<
+  Record<ConstraintOperator, "none" | "optional" | "text" | "regex" | "count" | "optional count">
+> = {
   UNIQUE: "none",
   CLUSTER: "optional",
   GROUP_BY: "optional count",
@@ -31,11 +33,20 @@ export function readConstraints(input: unknown, path: string): Read {
     try {
       parsed = JSON.parse(input);
     } catch {
-      return refused(path, JSON.stringify(input), "JSON such as [[\"hostname\",\"UNIQUE\"]], or text such as hostname:UNIQUE");
+      return refused(
+        path,
+        JSON.stringify(input),
+        'JSON such as [["hostname","UNIQUE"]], or text such as hostname:UNIQUE',
+      );
     }
     return readConstraints(parsed, path);
   }
-  if (!Array.isArray(input)) return refused(path, JSON.stringify(input), "a list such as [[\"hostname\",\"UNIQUE\"]], or text such as hostname:UNIQUE");
+  if (!Array.isArray(input))
+    return refused(
+      path,
+      JSON.stringify(input),
+      'a list such as [["hostname","UNIQUE"]], or text such as hostname:UNIQUE',
+    );
   const flat = input.length > 0 && input.every((part) => typeof part === "string" || typeof part === "number");
   return readRows(flat ? [input] : input, path);
 }
@@ -76,9 +87,11 @@ function readRows(rows: readonly unknown[], path: string): Read {
 function readRow(row: unknown, path: string): Constraint | Fault {
   const found = Array.isArray(row) ? row.join(":") : JSON.stringify(row);
   const fault = (wanted: string): Fault => ({ path, found: `"${found}"`, wanted });
-  if (!Array.isArray(row) || row.length < 2 || row.length > 3) return fault("a field, an operator and perhaps a parameter, e.g. hostname:UNIQUE");
+  if (!Array.isArray(row) || row.length < 2 || row.length > 3)
+    return fault("a field, an operator and perhaps a parameter, e.g. hostname:UNIQUE");
   const [field, name, parameter] = row.map((part) => String(part).trim());
-  if (field === undefined || !/^@?[A-Za-z0-9_.\-/]+$/.test(field)) return fault("a field such as hostname, @zone or the name of an agent attribute");
+  if (field === undefined || !/^@?[A-Za-z0-9_.\-/]+$/.test(field))
+    return fault("a field such as hostname, @zone or the name of an agent attribute");
   const operator = NAMES.find((known) => known === name?.toUpperCase());
   if (operator === undefined) return fault(`one of the operators ${NAMES.join(", ")}`);
   const wanted = wantedParameter(operator, parameter);
@@ -105,6 +118,10 @@ function wantedParameter(operator: ConstraintOperator, parameter: string | undef
 
 /** `hostname:UNIQUE`, as an operator would write it. */
 export function constraintText(constraint: Constraint): string {
-  const parts = [constraint.field, constraint.operator, ...(constraint.parameter === undefined ? [] : [constraint.parameter])];
+  const parts = [
+    constraint.field,
+    constraint.operator,
+    ...(constraint.parameter === undefined ? [] : [constraint.parameter]),
+  ];
   return parts.map((part) => part.replace(/[\\:,]/g, "\\$&")).join(":");
 }

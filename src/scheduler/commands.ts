@@ -1,6 +1,5 @@
 // Operators' commands: checked whole, then taken over whole or refused with every fault.
 import { readClusterSpec } from "../databases/spec.ts";
-import { faultText } from "../std/reason.ts";
 import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
 import { abortPlans, beginPlan, step } from "./plans.ts";
@@ -27,7 +26,7 @@ function refuse(why: Extract<Reply, { type: "refused" }>["why"], message: string
 function createCluster(draft: Draft, body: unknown): Reply {
   const read = readClusterSpec(body);
   if ("faults" in read) {
-    const message = `Cannot create the cluster: ${read.faults.map(faultText).join("; ")}`;
+    const message = `Cannot create the cluster: ${read.faults.length} of its settings will not do`;
     return { type: "refused", why: "invalid", message, faults: read.faults };
   }
   const { spec } = read;

@@ -45,7 +45,7 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
     reasons.push({
       check: "back-off",
       found: `${node.failures} failures in a row, the last: ${node.lastFailure?.message ?? "unknown"}`,
-      wanted: `the next try in ${Math.ceil((node.retryAtMs - nowMs) / 1000)} s`,
+      wanted: `the next try at ${new Date(node.retryAtMs).toISOString()}`,
     });
   }
   const members = nodesInOrder(cluster).map(memberOf);

@@ -15,11 +15,11 @@ import { wants, type Want } from "./wants.ts";
 /** Refusal of what nobody needs; an agent that gets more room, and a REVIVE, come through all the same. */
 const LONG_REFUSAL_S = 3600;
 /** Refusal while something is wanted that this offer does not do for. */
-const RETRY_REFUSAL_S = 60;
+const RETRY_REFUSAL_S = 20;
 /** Refusal of a part of a reservation whose rest Mesos has not given back yet, and of offers that come too early. */
 const SHORT_REFUSAL_S = 1;
 /** One revive comes back into the bucket in this time. */
-const TOKEN_MS = 5000;
+const TOKEN_MS = 1000;
 /** Agents whose reasons are kept for each node. */
 const EXPLAINED_AGENTS = 200;
 /** A wish that stays unmet asks for all offers again after this. */

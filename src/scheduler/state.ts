@@ -226,7 +226,7 @@ export function initialState(
 }
 
 /** Revives that may come in a burst. */
-export const REVIVE_TOKENS = 16;
+export const REVIVE_TOKENS = 100;
 
 /** The cluster's name in a node id; node ids are `<framework>-<cluster>-<number>`. */
 function clusterOf(framework: string, nodeId: string): string | undefined {

@@ -116,18 +116,19 @@ function stepWaits(state: State, plan: PlanRecord, step: Step, index: number, no
   if (!state.connected)
     return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
   if (cluster === undefined || node === undefined) return [];
-  if (step.type === "release") return releaseWaits(state, node, nowMs);
-  if (node.task !== undefined) return [taskWait(state, node, nowMs)];
+  if (step.type === "release") return releaseWaits(state, node);
+  if (node.task !== undefined) return [taskWait(state, node)];
   const reasons = startReasons(cluster, node, nowMs);
   return reasons.length > 0 ? reasons : [offerWait(state, node)];
 }
 
-function taskWait(state: State, node: NodeRecord, nowMs: number): Reason {
-  const since = `for ${Math.round((nowMs - node.sinceMs) / 1000)} s`;
+/** Since when is a time of day, not a count of seconds: who follows a plan sees a reason once, not every second. */
+function taskWait(state: State, node: NodeRecord): Reason {
+  const since = `since ${iso(node.sinceMs)}`;
   const said = state.messages.get(node.id);
   switch (node.phase) {
     case "launching":
-      return { check: "launch", found: `sent, ${since} without an answer`, wanted: "a fetched and started executor" };
+      return { check: "launch", found: `sent, no answer ${since}`, wanted: "a fetched and started executor" };
     case "stopping":
       return { check: "stop", found: `killed ${since}`, wanted: "the end of its task" };
     case "unreachable":
@@ -137,7 +138,7 @@ function taskWait(state: State, node: NodeRecord, nowMs: number): Reason {
         wanted: "the agent back, or a replacement of the node",
       };
     default:
-      return { check: "ready", found: `${said ?? "starting"} (${since})`, wanted: "a node that serves" };
+      return { check: "ready", found: said ?? "starting", wanted: "a node that serves" };
   }
 }
 
@@ -164,12 +165,12 @@ function offerWait(state: State, node: NodeRecord): Reason {
   };
 }
 
-function releaseWaits(state: State, node: NodeRecord, nowMs: number): readonly Reason[] {
+function releaseWaits(state: State, node: NodeRecord): readonly Reason[] {
   const leftover = node.place === undefined ? undefined : state.leftovers.get(node.place.reservation);
   if (leftover === undefined) return [];
   const { hostname } = leftover.place;
   if (leftover.operation !== undefined) {
-    const found = `DESTROY and UNRESERVE sent ${Math.round((nowMs - leftover.operation.sentMs) / 1000)} s ago`;
+    const found = `DESTROY and UNRESERVE sent at ${iso(leftover.operation.sentMs)}`;
     return [{ check: "release", found, wanted: `agent "${hostname}" to say that they are done` }];
   }
   return [
