@@ -6,6 +6,7 @@ import type { NodeTask } from "../../databases/node.ts";
 import { faultText } from "../../std/reason.ts";
 import { readNodeTask } from "../task.ts";
 import { startRun } from "./run.ts";
+import { say } from "./say.ts";
 
 const HELP = `Usage: ringmaster executor [--task FILE [--sandbox DIR] [--package DIR|TARBALL]]
 
@@ -139,8 +140,4 @@ async function unpacked(path: string, sandbox: string): Promise<string> {
   if ((await tar.exited) !== 0) throw new Error(`Cannot unpack the package "${path}": ${complaint.trim()}`);
   await rename(fresh, folder);
   return folder;
-}
-
-function say(text: string): void {
-  console.log(`${new Date().toISOString()} ${text}`);
 }

@@ -1,13 +1,12 @@
 // The executor under a Mesos agent: the agent's events in, status updates out.
 import { parseExecutorEnvironment } from "../../mesos/executor-environment.ts";
 import { connectExecutor, type ExecutorConnectionEvent } from "../../mesos/io/executor-connection.ts";
-import { createLog } from "../../std/io/log.ts";
 import { type Run, startRun } from "./run.ts";
+import { say } from "./say.ts";
 
 /** Returns the exit code. Throws when the environment is not an agent's. */
 export async function runUnderMesos(): Promise<number> {
   const environment = parseExecutorEnvironment(process.env);
-  const log = createLog("executor", "info", false);
   const sandbox = process.env["MESOS_SANDBOX"] ?? process.env["MESOS_DIRECTORY"] ?? process.cwd();
   const agentEndpoint = process.env["MESOS_AGENT_ENDPOINT"];
 
@@ -15,7 +14,7 @@ export async function runUnderMesos(): Promise<number> {
     workplace: {
       sandbox,
       packages: sandbox,
-      say: (text) => log.info(text),
+      say,
       ...(agentEndpoint === undefined ? {} : { agentEndpoint }),
     },
     timings: { shutdownGraceMs: environment.shutdownGraceMs },
@@ -23,7 +22,7 @@ export async function runUnderMesos(): Promise<number> {
   });
   const connection = connectExecutor({
     environment,
-    log,
+    log: { warn: (fields: unknown, text?: unknown) => say(`${String(text)}: ${JSON.stringify(fields)}`) },
     unacknowledged: () => {
       const { unacknowledgedTasks: tasks, unacknowledgedUpdates: updates } = run.state();
       return { tasks, updates };

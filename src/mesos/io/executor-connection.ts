@@ -36,7 +36,7 @@ export type ExecutorConnectionOptions = {
   readonly unacknowledged: () => Unacknowledged;
   /** Called with one event at a time, in order. An error that it throws ends the connection. */
   readonly onEvent: (event: ExecutorConnectionEvent) => Promise<void>;
-  readonly log: Log;
+  readonly log: Pick<Log, "warn">;
 };
 
 type Sendable = Exclude<ExecutorCall, { type: "subscribe" }>;
