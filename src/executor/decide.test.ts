@@ -102,9 +102,11 @@ describe("a node that starts", () => {
     expect(story.done).toEqual([
       "0 TASK_STARTING Preparing volume and files",
       "0 prepare",
+      "1 TASK_STARTING The process starts",
       "1 start",
       "3 probe",
       "6 probe",
+      "7 TASK_STARTING OperationMode JOINING, native transport off",
       "9 probe",
       "9 TASK_RUNNING healthy OperationMode NORMAL, native transport on",
       "19 probe",
@@ -164,7 +166,8 @@ describe("a node that starts", () => {
     story
       .at(70, { type: "probed", answered: true, health: failed })
       .at(72, { type: "exited", how: "with code 143", lastLines: "" });
-    expect(story.done.slice(3)).toEqual([
+    expect(story.done.slice(4)).toEqual([
+      "10 TASK_STARTING OperationMode JOINING_FAILED",
       "70 SIGTERM",
       "72 TASK_FAILED The start failed: OperationMode JOINING_FAILED; the process ended with code 143",
     ]);
@@ -259,7 +262,7 @@ describe("a stop", () => {
   test("does not drain what is no member yet", () => {
     const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
     story.at(2, { type: "kill", taskId: "t1" });
-    expect(story.done.slice(3)).toEqual(["2 SIGTERM"]);
+    expect(story.done.slice(4)).toEqual(["2 SIGTERM"]);
   });
 
   test("during the preparation waits for it and starts nothing", () => {
@@ -285,10 +288,20 @@ describe("updates", () => {
   test("are kept until they are acknowledged, the task until its first one is", () => {
     const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
     story.at(3, { type: "probed", answered: true, health: serving });
-    const [first, second] = story.state.unacknowledgedUpdates;
+    const [first, ...others] = story.state.unacknowledgedUpdates;
     expect(story.state.unacknowledgedTasks).toEqual([launched()]);
     story.at(4, { type: "acknowledged", taskId: "t1", uuid: first!.uuid });
-    expect([story.state.unacknowledgedTasks, story.state.unacknowledgedUpdates]).toEqual([[], [second!]]);
+    expect([story.state.unacknowledgedTasks, story.state.unacknowledgedUpdates]).toEqual([[], others]);
+    expect(others.map((update) => update.state)).toEqual(["TASK_STARTING", "TASK_RUNNING"]);
+  });
+
+  test("are not kept without end while the agent is away", () => {
+    const off: Health = { phase: "starting", detail: "native transport off" };
+    const story = new Story().served().at(4, { type: "disconnected" });
+    for (let second = 10; second < 3000; second += 10)
+      story.at(second, { type: "probed", answered: true, health: second % 20 === 0 ? serving : off });
+    expect(story.state.unacknowledgedUpdates).toHaveLength(100);
+    expect(story.state.unacknowledgedUpdates.at(-1)?.timestampMs).toBe(2_990_000);
   });
 
   test("that the agent refuses are given up", () => {

@@ -21,6 +21,8 @@ export const DEFAULT_TIMINGS: Timings = {
 
 /** Mesos keeps messages in its own state: no more than this of one. */
 const MESSAGE_MAX = 2_000;
+/** More updates than these are not kept while the agent is away. */
+const UNACKNOWLEDGED_MAX = 100;
 /** Between two SIGKILLs: the first can come too early for a process that the kernel holds. */
 const KILL_AGAIN_MS = 5_000;
 
@@ -143,9 +145,12 @@ function prepared(state: ExecutorState, nowMs: number): Decided {
     lastAnswerMs: nowMs,
     unanswered: 0,
     healthy: false,
+    said: "The process starts",
     health: { phase: "starting", detail: "The process starts" },
   };
-  return { state: { ...state, phase: { type: "starting", watch } }, actions: [{ type: "start" }] };
+  const starting: ExecutorState = { ...state, phase: { type: "starting", watch } };
+  const told = update(starting, state.taskId, { state: "TASK_STARTING", message: watch.health.detail }, nowMs);
+  return { state: told.state, actions: [...told.actions, { type: "start" }] };
 }
 
 function probed(state: ExecutorState, answered: boolean, health: Health, nowMs: number): Decided {
@@ -160,14 +165,19 @@ function probed(state: ExecutorState, answered: boolean, health: Health, nowMs: 
     nextProbeMs: nowMs + (serving ? timings.probeServingMs : timings.probeStartingMs),
     ...(answered ? { lastAnswerMs: nowMs, unanswered: 0 } : { unanswered: phase.watch.unanswered + 1 }),
     ...(failingMs === undefined ? {} : { failingMs }),
+    said: answered ? health.detail : before.said,
     health,
     healthy: isHealthy(phase.watch, answered, health, timings),
   };
   if (!serving) {
     const next = { ...state, phase: { type: "starting", watch } as const };
-    if (failingMs === undefined || nowMs - failingMs < timings.failedStartMs) return { state: next, actions: [] };
-    const message = `The start failed: ${health.detail}`;
-    return stop(next, next.node?.graceMs ?? 0, { state: "TASK_FAILED", message }, nowMs);
+    if (failingMs !== undefined && nowMs - failingMs >= timings.failedStartMs) {
+      const message = `The start failed: ${health.detail}`;
+      return stop(next, next.node?.graceMs ?? 0, { state: "TASK_FAILED", message }, nowMs);
+    }
+    // A join can take hours: whoever waits for it shall see how far it is.
+    if (watch.said === phase.watch.said) return { state: next, actions: [] };
+    return update(next, state.taskId, { state: "TASK_STARTING", message: health.detail }, nowMs);
   }
   const next: ExecutorState = { ...state, phase: { type: "serving", watch } };
   if (phase.type === "serving" && watch.healthy === phase.watch.healthy) return { state: next, actions: [] };
@@ -310,7 +320,9 @@ function update(
     message: said.message.length > MESSAGE_MAX ? `${said.message.slice(0, MESSAGE_MAX)}…` : said.message,
     ...(said.healthy === undefined ? {} : { healthy: said.healthy }),
   };
-  const next = { ...state, seed, unacknowledgedUpdates: [...state.unacknowledgedUpdates, sent] };
+  // Of very many only the last matter; one that the agent has had and acknowledges later is no harm.
+  const kept = [...state.unacknowledgedUpdates, sent].slice(-UNACKNOWLEDGED_MAX);
+  const next = { ...state, seed, unacknowledgedUpdates: kept };
   return { state: next, actions: [{ type: "update", update: sent }] };
 }
 

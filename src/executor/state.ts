@@ -32,6 +32,9 @@ export type Watch = {
   /** Since when the database says of itself that it failed. */
   readonly failingMs?: number;
   readonly healthy: boolean;
+  /** The detail of the last answer. */
+  readonly said: string;
+  /** What the last probe told, an answer or the lack of one. */
   readonly health: Health;
 };
 

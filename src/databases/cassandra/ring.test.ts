@@ -97,4 +97,11 @@ describe("a node finds its ring by", () => {
   ])("ring %s, node %i: %p", (text, number, expected) => {
     expect(seeds(text, number)).toEqual(expected);
   });
+
+  test("never by one that has lost its place", () => {
+    const members = ring("VVVa").map((member, index) =>
+      index === 0 ? { ...member, hostname: "", ports: {} } : member,
+    );
+    expect(seedsFor(SPEC, members, members[3]!)).toEqual(["host2:7001"]);
+  });
 });

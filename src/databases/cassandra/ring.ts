@@ -39,7 +39,8 @@ export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Me
  */
 export function seedsFor(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[] {
   const all = inOrder(members);
-  const joined = all.filter((member) => member.joined && (node.joined || member.node !== node.node));
+  const isKnown = (member: Member): boolean => member.joined && member.hostname !== "";
+  const joined = all.filter((member) => isKnown(member) && (node.joined || member.node !== node.node));
   const seeds = seedMembers(spec, all).filter((seed) => joined.includes(seed));
   const chosen = seeds.length > 0 ? seeds : joined.slice(0, settingsOf(spec.settings).seeds);
   const founder = all[0] ?? node;

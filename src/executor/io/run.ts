@@ -159,8 +159,11 @@ class Running {
   async #probe(): Promise<void> {
     if (this.#prepared === undefined) return;
     const { node, database, place } = this.#prepared;
-    const answer = await ask(database.probe(node, place));
-    this.tell({ type: "probed", answered: !("error" in answer), health: database.health(answer) });
+    const question = database.probe(node, place);
+    const answer = await ask(question);
+    // Another HTTP status comes from somebody else, or from a database that cannot answer.
+    const answered = "status" in answer && (question.type === "command" || answer.status === 200);
+    this.tell({ type: "probed", answered, health: database.health(answer) });
   }
 
   async #drain(timeoutMs: number): Promise<void> {
