@@ -44,7 +44,7 @@ export function askJolokia(task: NodeTask, place: Place, requests: readonly Json
   return {
     type: "http",
     method: "POST",
-    // Without the last slash the agent answers a redirect that drops the body.
+    // Without the last slash the agent answers 404.
     url: `http://${hostOf(place)}:${task.ports["jolokia"]}/jolokia/`,
     headers: { authorization: `Basic ${btoa(`${USER}:${task.token}`)}`, "content-type": "application/json" },
     body: JSON.stringify(requests),
