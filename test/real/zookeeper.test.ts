@@ -5,7 +5,7 @@ import zookeeper from "node-zookeeper-client";
 import { openStore } from "../../src/store/io/open.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
 import type { SessionState, Store } from "../../src/store/store.ts";
-import { StoreConflict, StoreUnavailable } from "../../src/store/store.ts";
+import { StoreConflict } from "../../src/store/store.ts";
 import { expectRecovery, failure, plain, storeSuite, waitUntil } from "../suites/store.ts";
 import { startZookeeper, type Zookeeper } from "./zookeeper.ts";
 
@@ -148,14 +148,30 @@ describe("on a real ZooKeeper", () => {
     const value = "x".repeat(300_000);
     await store.write([{ type: "put", path: "big", value }]);
     for (const cutAfter of [2, 5, 1000, 200_000]) {
-      const before = states.length;
       wire.cutAfter(cutAfter);
-      const error = await failure(store.read("big"));
-      expect(error).toBeInstanceOf(StoreUnavailable);
-      await waitUntil("it is connected again", () => states.length > before && states.at(-1) === "connected");
+      // A read is made again by itself.
       expect(await store.read("big")).toEqual({ value, version: 1 });
     }
+    await waitUntil("it is connected again", () => states.at(-1) === "connected");
+    // The look at the absent record is answered with 20 bytes; what follows is the answer to the write itself.
+    wire.cutAfter(25);
+    const error = await failure(store.write([{ type: "put", path: "unknown", value: 1 }]));
+    expect([error.name, error.message]).toEqual([
+      "StoreUnavailable",
+      "Cannot write: ZooKeeper answers CONNECTION_LOSS",
+    ]);
+    expect(await store.read("unknown")).toEqual({ value: 1, version: 1 });
     expect(states).not.toContain("lost");
+    wire.close();
+  });
+
+  test("a server that takes a connection and says nothing is left for another try", async () => {
+    const wire = await Wire.open(server.port);
+    wire.mute(1);
+    const startedMs = performance.now();
+    const store = await open(newRoot(), { sessionTimeoutMs: 1500 }, `zk://127.0.0.1:${wire.port}`);
+    expect(performance.now() - startedMs).toBeGreaterThan(900);
+    expect(await store.read("a")).toBeUndefined();
     wire.close();
   });
 
@@ -254,6 +270,7 @@ class Wire {
   readonly #sockets = new Set<Socket>();
   #left = Number.POSITIVE_INFINITY;
   #blocked = false;
+  #muted = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -263,7 +280,9 @@ class Wire {
     const listener = createServer();
     const wire = new Wire(listener);
     listener.on("connection", (client) => {
-      if (wire.#blocked) client.destroy();
+      wire.#muted -= 1;
+      if (wire.#muted >= 0) wire.#sockets.add(client);
+      else if (wire.#blocked) client.destroy();
       else wire.#join(client, connect(port, "127.0.0.1"));
     });
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
@@ -279,6 +298,11 @@ class Wire {
   block(): void {
     this.#blocked = true;
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** The next `connections` are taken, and nothing is ever said on them. */
+  mute(connections: number): void {
+    this.#muted = connections;
   }
 
   unblock(): void {

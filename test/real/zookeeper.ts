@@ -1,7 +1,7 @@
 // A real ZooKeeper server for tests, from Debian's package `zookeeper`: alone, on a free loopback port, with a data directory
 // of its own that goes with it.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -126,8 +126,8 @@ class Server implements Zookeeper {
 
 /** Whether a thread is stopped, or has ended meanwhile. */
 async function isStopped(pid: number, task: string): Promise<boolean> {
-  const status = Bun.file(`/proc/${pid}/task/${task}/status`);
-  return !(await status.exists()) || /^State:\tT/m.test(await status.text());
+  const status = await readFile(`/proc/${pid}/task/${task}/status`, "utf8").catch(() => undefined);
+  return status === undefined || /^State:\tT/m.test(status);
 }
 
 function configuration(directory: string, port: number): string {

@@ -49,7 +49,7 @@ export class Znodes {
 
   /** The znode's stat, undefined when there is none. `watch`: told when it comes, changes or goes. */
   exists(path: string, watch = false): Promise<Stat | undefined> {
-    return this.#session.run(`look at "${path}"`, (client, done) => {
+    return this.#session.look(`look at "${path}"`, (client, done) => {
       const answer = (error: unknown, stat: zookeeper.Stat | null): void =>
         done(error, stat === null ? undefined : statOf(stat));
       if (watch) client.exists(path, this.#onEvent, answer);
@@ -59,7 +59,7 @@ export class Znodes {
 
   /** The znode's data and stat. Rejects with ZookeeperError NO_NODE when there is none; then no watch is left. */
   read(path: string, watch = false): Promise<Znode> {
-    return this.#session.run(`read "${path}"`, (client, done) => {
+    return this.#session.look(`read "${path}"`, (client, done) => {
       const answer = (error: unknown, data: Buffer | undefined, stat: zookeeper.Stat | undefined): void =>
         done(error, { text: data?.toString("utf8") ?? "", stat: statOf(stat) });
       if (watch) client.getData(path, this.#onEvent, answer);
@@ -69,7 +69,7 @@ export class Znodes {
 
   /** Names of the children. Rejects with ZookeeperError NO_NODE when the znode is absent; then no watch is left. */
   children(path: string, watch = false): Promise<readonly string[]> {
-    return this.#session.run(`list "${path}"`, (client, done) => {
+    return this.#session.look(`list "${path}"`, (client, done) => {
       if (watch) client.getChildren(path, this.#onEvent, done);
       else client.getChildren(path, done);
     });
@@ -78,28 +78,28 @@ export class Znodes {
   /** Makes a durable znode without data. `shared`: others may make znodes of their own below it. */
   createFolder(path: string, shared: boolean): Promise<string> {
     const acl = shared && this.#private ? [CREATOR, new ACL(Permission.READ | Permission.CREATE, ANYONE)] : this.#acl();
-    return this.#session.run(`create "${path}"`, (client, done) => {
+    return this.#session.change(`create "${path}"`, (client, done) => {
       client.create(path, acl, CreateMode.PERSISTENT, done);
     });
   }
 
   /** Makes an ephemeral znode whose name ends with the next number of its folder, and gives its path. */
   createSequential(path: string, text: string): Promise<string> {
-    return this.#session.run(`create "${path}"`, (client, done) => {
+    return this.#session.change(`create "${path}"`, (client, done) => {
       client.create(path, Buffer.from(text), this.#acl(), CreateMode.EPHEMERAL_SEQUENTIAL, done);
     });
   }
 
   /** Removes a znode of any version. */
   remove(path: string): Promise<void> {
-    return this.#session.run(`remove "${path}"`, (client, done) =>
+    return this.#session.change(`remove "${path}"`, (client, done) =>
       client.remove(path, (error) => done(error, undefined)),
     );
   }
 
   /** Does all of `writes` or nothing; rejects with TransactionRefused when a part does not hold. */
   async commit(what: string, writes: readonly ZnodeWrite[]): Promise<void> {
-    const results = await this.#session.run<readonly TransactionResult[]>(what, (client, done) => {
+    const results = await this.#session.change<readonly TransactionResult[]>(what, (client, done) => {
       this.#transaction(client, writes).commit((error, answers?: readonly TransactionResult[]) => {
         // The client reports a part's refusal as its own error; the parts' answers say more.
         done(answers === undefined ? error : null, answers ?? []);

@@ -2,6 +2,7 @@
 // lock's token: a write is fenced by checking in its own transaction that the znode is still there.
 import { randomUUID } from "node:crypto";
 import type { Json } from "../../std/json.ts";
+import { folderOf, nameOf } from "../paths.ts";
 import { StoreUnavailable } from "../store.ts";
 import { parseValue } from "../transaction.ts";
 import { abortReason, Bell } from "./bell.ts";
@@ -12,6 +13,7 @@ import type { Znodes } from "./znodes.ts";
 /** Looks again so often at what ought to have rung; only a guard. */
 const LOOK_MS = 2000;
 const HOLDER_TRIES = 5;
+const RETRY_MS = 1000;
 
 export type LocksOptions = {
   readonly session: Session;
@@ -20,6 +22,8 @@ export type LocksOptions = {
   /** Folder of all locks. */
   readonly place: string;
   readonly makeFolder: (place: string) => Promise<void>;
+  /** Aborted when the store is closed: then all is left to the end of the session. */
+  readonly closing: AbortSignal;
   readonly onTrouble: (error: Error) => void;
 };
 
@@ -29,7 +33,7 @@ type Wish = { readonly folder: string; readonly holder: string; mark: string; se
 export class ZookeeperLocks {
   readonly #options: LocksOptions;
   readonly #bell = new Bell();
-  /** Znodes of ours that nobody holds any more, and that could not be removed yet. */
+  /** Beginnings of the paths of znodes of ours that nobody holds or waits for any more, not known to be removed yet. */
   readonly #abandoned = new Set<string>();
 
   constructor(options: LocksOptions) {
@@ -85,7 +89,7 @@ export class ZookeeperLocks {
   /** Connected again. In a fresh session every znode of ours is gone. */
   async connected(fresh: boolean): Promise<void> {
     if (fresh) this.#abandoned.clear();
-    for (const path of [...this.#abandoned]) await this.#remove(path);
+    for (const path of [...this.#abandoned]) await this.#abandon(path);
     for (const lock of this.#options.session.locks) await this.#inspect(lock);
     this.#bell.ring();
   }
@@ -117,7 +121,7 @@ export class ZookeeperLocks {
   #retry(error: unknown): undefined {
     const passes = error instanceof StoreUnavailable || (error instanceof ZookeeperError && error.code === "NO_NODE");
     if (!passes) throw error;
-    this.#options.onTrouble(error);
+    this.#trouble(error);
     return undefined;
   }
 
@@ -129,28 +133,29 @@ export class ZookeeperLocks {
 
   async #release(lock: HeldLock): Promise<void> {
     this.#options.session.locks.delete(lock);
-    await this.#remove(lock.token);
+    await this.#abandon(lock.token);
   }
 
   /** Takes back a wish that is not waited for any longer, whether or not its create was ever answered. */
   async #withdraw(wish: Wish): Promise<void> {
-    if (wish.mark === "" || wish.sessionId !== this.#options.zookeeper.id) return;
-    try {
-      const name = (await this.#queue(wish.folder)).find((other) => other.startsWith(wish.mark));
-      if (name !== undefined) await this.#remove(`${wish.folder}/${name}`);
-    } catch (error) {
-      // The store is closed or away: the znode goes with the session at the latest.
-      if (error instanceof Error) this.#options.onTrouble(error);
-    }
+    if (wish.sessionId === this.#options.zookeeper.id) await this.#abandon(`${wish.folder}/${wish.mark}`);
   }
 
-  async #remove(path: string): Promise<void> {
-    this.#abandoned.add(path);
+  /** Removes the znode whose path begins with `prefix`; again later, for as long as the session lasts, when it fails. */
+  async #abandon(prefix: string): Promise<void> {
+    const { closing, znodes } = this.#options;
+    if (closing.aborted) return;
+    this.#abandoned.add(prefix);
     try {
-      await this.#options.znodes.remove(path).catch(absent);
-      this.#abandoned.delete(path);
+      const folder = folderOf(prefix);
+      const name = (await this.#queue(folder)).find((other) => other.startsWith(nameOf(prefix)));
+      if (name !== undefined) await znodes.remove(`${folder}/${name}`).catch(absent);
+      this.#abandoned.delete(prefix);
     } catch (error) {
-      if (error instanceof Error) this.#options.onTrouble(error);
+      this.#trouble(error);
+      setTimeout(() => {
+        if (this.#abandoned.has(prefix)) void this.#abandon(prefix);
+      }, RETRY_MS);
     }
   }
 
@@ -161,8 +166,12 @@ export class ZookeeperLocks {
       if (this.#options.session.locks.delete(lock)) lock.lose("somebody removed it");
     } catch (error) {
       // The connection broke: it is looked at again when it is back.
-      if (error instanceof Error) this.#options.onTrouble(error);
+      this.#trouble(error);
     }
+  }
+
+  #trouble(error: unknown): void {
+    this.#options.onTrouble(error instanceof Error ? error : new Error(String(error)));
   }
 }
 

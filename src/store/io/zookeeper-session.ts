@@ -1,6 +1,6 @@
 // A ZooKeeper session that looks after itself. node-zookeeper-client speaks the protocol and reconnects; what it leaves
 // undone is done here: it never notices a silent server, ends for good when its session expires, forgets to answer
-// operations, and keeps half an answer of a broken connection in front of the next one's first.
+// operations, and keeps half an answer and unsent calls of a broken connection for the next one.
 import zookeeper from "node-zookeeper-client";
 import type { Client } from "node-zookeeper-client";
 import type { StoreOptions } from "../options.ts";
@@ -30,6 +30,7 @@ type SessionOptions = Required<StoreOptions> & {
 type Connection = {
   socket?: { destroy(): void };
   pendingBuffer: Buffer | null;
+  readonly packetQueue: { readonly queue: unknown[] };
   connect: () => void;
   onSocketConnected: () => void;
   onSocketData: (bytes: Buffer) => void;
@@ -37,7 +38,13 @@ type Connection = {
   onSocketError: (error: Error) => void;
 };
 
-type Operation = { readonly start: (client: Client) => void; readonly fail: (why: string) => void };
+type Start<T> = (client: Client, done: (error: unknown, result: T) => void) => void;
+type Operation = {
+  readonly start: (client: Client) => void;
+  readonly fail: (why: string) => void;
+  /** A call that changes nothing, and so is made again when its connection broke. */
+  readonly reads: boolean;
+};
 
 /** What ZooKeeper answers instead of a result. `code` as ZooKeeper names it, e.g. "NO_NODE". */
 export class ZookeeperError extends Error {
@@ -105,11 +112,20 @@ export class ZookeeperSession {
   }
 
   /**
-   * Starts one of the client's calls when it is connected and fewer than 256 are under way. Rejects with StoreUnavailable when
-   * that or the answer takes too long, when the connection breaks under way, or when too many operations wait; with
-   * ZookeeperError when ZooKeeper refuses.
+   * Starts one of the client's calls that changes something, when the client is connected and fewer than 256 are under way.
+   * Rejects with StoreUnavailable when that or the answer takes too long, when the connection breaks under way, or when too
+   * many operations wait; with ZookeeperError when ZooKeeper refuses.
    */
-  run<T>(what: string, start: (client: Client, done: (error: unknown, result: T) => void) => void): Promise<T> {
+  change<T>(what: string, start: Start<T>): Promise<T> {
+    return this.#run(what, start, false);
+  }
+
+  /** As `change`, for a call that only reads: it outlives a broken connection. */
+  look<T>(what: string, start: Start<T>): Promise<T> {
+    return this.#run(what, start, true);
+  }
+
+  #run<T>(what: string, start: Start<T>, reads: boolean): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable(`Cannot ${what}: the store is closed`));
     if (this.#waiting.size >= this.#options.pendingMax) return Promise.reject(tooMany(what, this.#options.pendingMax));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -117,10 +133,12 @@ export class ZookeeperSession {
       // A call whose connection broke has failed already.
       if (!this.#flying.delete(operation)) return;
       if (error === null || error === undefined) resolve(result);
+      else if (reads && codeOf(error) === "CONNECTION_LOSS") this.#waiting.add(operation);
       else reject(answerError(what, error));
       this.#pump();
     };
     const operation: Operation = {
+      reads,
       start: (client) => start(client, done),
       fail: (why) => reject(new StoreUnavailable(`Cannot ${what}: ${why}`)),
     };
@@ -210,7 +228,10 @@ export class ZookeeperSession {
       }
     };
     connection.onSocketClosed = (hadError) => {
+      // The client answers the broken calls first and tells the loss only then: nothing may be started in between.
+      if (client === this.#client) this.#linked = false;
       connection.pendingBuffer = null;
+      connection.packetQueue.queue.length = 0;
       onSocketClosed.call(connection, hadError);
     };
     connection.onSocketError = (error) => {
@@ -248,20 +269,29 @@ export class ZookeeperSession {
   }
 
   #disconnected(): void {
-    this.#linked = false;
-    this.#fail(this.#flying, "the connection to ZooKeeper broke");
+    this.#break("the connection to ZooKeeper broke");
     if (this.#session.state === "connected") this.#session.become("suspended", "");
   }
 
   /** The client is of no use any more: goes on with a new one, in a new session. */
   #replace(client: Client, why: string): void {
     this.#lastError = why;
-    this.#linked = false;
     this.#client = undefined;
     this.#discard(client);
-    this.#fail(this.#flying, why);
+    this.#break(why);
     this.#lose(why);
     setTimeout(() => this.#open(), RETRY_MS * Math.random());
+  }
+
+  /** Ends what is under way on a connection that is no more. */
+  #break(why: string): void {
+    this.#linked = false;
+    for (const operation of this.#flying) {
+      if (!operation.reads) continue;
+      this.#flying.delete(operation);
+      this.#waiting.add(operation);
+    }
+    this.#fail(this.#flying, why);
   }
 
   #lose(why: string): void {
@@ -324,8 +354,12 @@ function connectionOf(client: Client): Connection {
   return (client as unknown as { connectionManager: Connection }).connectionManager;
 }
 
+function codeOf(error: unknown): string {
+  return error instanceof zookeeper.Exception ? error.getName() : String(error);
+}
+
 function answerError(what: string, error: unknown): Error {
-  const code = error instanceof zookeeper.Exception ? error.getName() : String(error);
+  const code = codeOf(error);
   const away = ["CONNECTION_LOSS", "SESSION_EXPIRED", "OPERATION_TIMEOUT"].includes(code);
   return away ? new StoreUnavailable(`Cannot ${what}: ZooKeeper answers ${code}`) : new ZookeeperError(what, code);
 }

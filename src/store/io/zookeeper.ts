@@ -77,7 +77,12 @@ class ZookeeperStore implements Store {
       zookeeper: this.#zookeeper,
       znodes: this.#znodes,
       place: this.#place(LOCKS),
-      makeFolder: (place) => this.#makeFolder(place),
+      makeFolder: (place) => {
+        // A lock is wished for seldom: look whether all is really there.
+        this.#folders.clear();
+        return this.#makeFolder(place);
+      },
+      closing: this.#closing.signal,
       onTrouble: options.onTrouble,
     });
   }
@@ -261,17 +266,27 @@ class ZookeeperStore implements Store {
   async #restore(): Promise<void> {
     this.#fenced.clear();
     for (const [path, text] of this.#ephemerals) {
-      const stat = await this.#znodes.exists(this.#place(path));
-      const ours = stat?.owner !== undefined && this.#formerIds.includes(stat.owner);
-      if (stat !== undefined && !ours) {
-        this.#ephemerals.delete(path);
-        continue;
+      let tries = 0;
+      while (!(await this.#putAgain(path, text))) {
+        tries += 1;
+        if (tries === TRIES_MAX)
+          throw new StoreConflict(`Cannot put "${path}" again: others came first ${tries} times`);
       }
-      if (stat?.owner === this.#zookeeper.id) continue;
-      const write: PreparedWrite = { type: "put", path, text, ephemeral: true, expect: undefined };
-      await this.#prepare(path, undefined);
-      await this.#tryCommit(undefined, this.#parts(write, "replace", stat));
     }
+  }
+
+  /** False when something changed meanwhile. */
+  async #putAgain(path: Path, text: string): Promise<boolean> {
+    const stat = await this.#znodes.exists(this.#place(path));
+    if (stat?.owner === this.#zookeeper.id) return true;
+    const ours = stat?.owner !== undefined && this.#formerIds.includes(stat.owner);
+    if (stat !== undefined && !ours) {
+      this.#ephemerals.delete(path);
+      return true;
+    }
+    if (stat === undefined) await this.#prepare(path, stat);
+    const write: PreparedWrite = { type: "put", path, text, ephemeral: true, expect: undefined };
+    return this.#tryCommit(undefined, this.#parts(write, "replace", stat));
   }
 
   /** For a session that was told as lost, and locks with it, but that ZooKeeper has kept. */
