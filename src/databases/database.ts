@@ -3,7 +3,7 @@
 import type { Json } from "../std/json.ts";
 import type { Fault, Reason } from "../std/reason.ts";
 import type { ClusterSpec } from "./cluster.ts";
-import type { Health, NodeTask } from "./node.ts";
+import type { AdminTask, Health, Member, NodeTask } from "./node.ts";
 
 /** A file to write before the start. `path` is relative to the sandbox. */
 export type RenderedFile = { readonly path: string; readonly content: string; readonly mode?: number };
@@ -22,6 +22,8 @@ export type Place = {
   readonly address: string;
   /** `java` to use, for databases that want one; otherwise empty. */
   readonly java: string;
+  /** This very binary, for companions. */
+  readonly self: string;
 };
 
 export type CommandLine = {
@@ -40,24 +42,72 @@ export type Question =
       readonly body?: string;
       readonly timeoutMs: number;
     }
-  | { readonly type: "command"; readonly command: CommandLine; readonly timeoutMs: number };
+  | { readonly type: "command"; readonly command: CommandLine; readonly timeoutMs: number }
+  /** Connects, sends bytes (in hex) and takes what comes until `bytes` of it are there. */
+  | {
+      readonly type: "tcp";
+      readonly host: string;
+      readonly port: number;
+      readonly sendHex: string;
+      readonly bytes: number;
+      readonly timeoutMs: number;
+    };
 
-/** Its answer: `text` is the body or the output, `status` the HTTP status or the exit code. `error`: there was none. */
+/**
+ * Its answer: `text` is the body, the output (stdout and stderr), or the bytes in hex; `status` the HTTP status, the exit code,
+ * or 0. `error`: there was none.
+ */
 export type Answer = { readonly status: number; readonly text: string } | { readonly error: string };
 
 /** A read for operators: what to ask, and what its answer's text says, in the database's own words. */
 export type Read = { readonly question: Question; readonly shape: (text: string) => Json };
 
-/** What a cluster's nodes look like to the rules below. */
-export type Member = {
+/** What an answer means for who has to go on with it. `detail`: a line for people. */
+export type Verdict =
+  | { readonly type: "done"; readonly detail: string; readonly result?: Json }
+  | { readonly type: "again"; readonly afterMs: number; readonly detail: string }
+  | { readonly type: "failed"; readonly detail: string };
+
+/** One thing to ask or do, until its answer says that it is done. */
+export type Ask = {
+  /** What is being done: "staging the join". */
+  readonly say: string;
+  readonly question: Question;
+  readonly read: (answer: Answer) => Verdict;
+  /** "again" for longer than this is a failure. */
+  readonly patienceMs: number;
+};
+
+/** A process that runs beside the database: started before it, ended after it, started again when it ends by itself. */
+export type Companion = {
+  readonly name: string;
+  readonly command: CommandLine;
+  /** It is there once this port takes connections. */
+  readonly host: string;
+  readonly port: number;
+};
+
+/** A change of a cluster, as its database puts it into steps. Nodes by id. */
+export type Change =
+  /** Bring these nodes, which have never been members, up and into the ring. */
+  | { readonly type: "add"; readonly nodes: readonly string[] }
+  /** Take the nodes out of the ring with their data handed over, stop them and give their volumes back. */
+  | { readonly type: "leave"; readonly nodes: readonly string[] }
+  /** Stop and start each of the nodes, one after the other, as far as the ring allows. */
+  | { readonly type: "restart"; readonly nodes: readonly string[] }
+  /** `node` takes the place of `old`, whose data is gone. */
+  | { readonly type: "replace"; readonly node: string; readonly old: string }
+  /** Throw a dead node out of the ring without its data. */
+  | { readonly type: "forceRemove"; readonly node: string };
+
+/** A step of a plan. `after`: indexes of the steps that must be done before it. */
+export type StepSketch = {
+  readonly type: "start" | "stop" | "release" | "admin";
   readonly node: string;
-  readonly hostname: string;
-  readonly rack: string;
-  readonly ports: Readonly<Record<string, number>>;
-  /** Whether it has been a full member of its ring once, with the volume that it has now. */
-  readonly joined: boolean;
-  /** "absent": has no process. "starting": has one that does not serve yet. "serving": serves. */
-  readonly state: "absent" | "starting" | "serving";
+  /** Of "admin": what `Database.admin` is asked for. */
+  readonly operation?: string;
+  readonly args?: Readonly<Record<string, string>>;
+  readonly after: readonly number[];
 };
 
 export interface Database {
@@ -78,13 +128,27 @@ export interface Database {
   mayStart(spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined;
   /** What `NodeTask.seeds` is for a start of `node` now, as host:port. */
   seeds(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[];
+  /** The steps of a change. */
+  plan(change: Change, spec: ClusterSpec, members: readonly Member[]): readonly StepSketch[];
+  /** Whether its nodes find each other by names that Ringmaster keeps (cEPMD): then agents must reach the store. */
+  readonly wantsNames: boolean;
   files(task: NodeTask, place: Place): readonly RenderedFile[];
+  /** Done in this order after the files are written and before anything is started. */
+  prepare(task: NodeTask, place: Place): readonly Ask[];
+  companions(task: NodeTask, place: Place): readonly Companion[];
   command(task: NodeTask, place: Place): CommandLine;
-  /** Asked all the time while the process lives. */
-  probe(task: NodeTask, place: Place): Question;
-  health(answer: Answer): Health;
+  /** Asked one after the other all the time while the process lives; `serving`: whether it has served before. */
+  probes(task: NodeTask, place: Place, serving: boolean): readonly Question[];
+  /** What the answers, in the order of the probes, say. Probing ends with the first that has an `error`. */
+  health(answers: readonly Answer[], serving: boolean): Health;
   /** Asked before SIGTERM, so that clients and the ring notice nothing; undefined: SIGTERM is enough. */
   drain(task: NodeTask, place: Place): Question | undefined;
+  /**
+   * What changes a running node or its ring, run by the executor of `task` as a Mesos task of its own. `admin.args` name nodes
+   * by id, as `plan` put them there before any node had a place; `admin.members` tells where each is now. Undefined: unknown
+   * operation.
+   */
+  admin(admin: AdminTask, task: NodeTask, place: Place): readonly Ask[] | undefined;
   /** Reads for operators through the executor's API, by name ("status", …). */
   reads(task: NodeTask, place: Place): Readonly<Record<string, Read>>;
 }

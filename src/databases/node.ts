@@ -36,6 +36,30 @@ export type NodeTask = {
   readonly graceMs: number;
   /** Asked for as `Authorization: Bearer …` by the executor's HTTP API. */
   readonly token: string;
+  /** The scheduler's store, for databases that want names; agents must reach it. */
+  readonly store?: string;
+};
+
+/** What a cluster's nodes look like to its database's rules. */
+export type Member = {
+  readonly node: string;
+  readonly hostname: string;
+  readonly rack: string;
+  readonly ports: Readonly<Record<string, number>>;
+  /** Whether it has been a full member of its ring once, with the volume that it has now. */
+  readonly joined: boolean;
+  /** "absent": has no process. "starting": has one that does not serve yet. "serving": serves. */
+  readonly state: "absent" | "starting" | "serving";
+};
+
+/** The data of an admin task, which runs on the executor of the node's `server` task. */
+export type AdminTask = {
+  readonly schema: 1;
+  readonly node: string;
+  readonly operation: string;
+  readonly args: Readonly<Record<string, string>>;
+  /** The cluster's nodes when the task was launched. */
+  readonly members: readonly Member[];
 };
 
 /** The marker file in a volume's root: whose data this is. */

@@ -1,7 +1,7 @@
 // The order of starts and the seed lists of a ring.
 import { describe, expect, test } from "bun:test";
 import type { ClusterSpec } from "../cluster.ts";
-import type { Member } from "../database.ts";
+import type { Member } from "../node.ts";
 import { mayStart, seedsFor } from "./ring.ts";
 
 const SPEC: ClusterSpec = {

@@ -1,7 +1,7 @@
 // The order in which Cassandra nodes may start, and by which nodes each finds its ring.
 import type { Reason } from "../../std/reason.ts";
 import type { ClusterSpec } from "../cluster.ts";
-import type { Member } from "../database.ts";
+import type { Member } from "../node.ts";
 import { settingsOf } from "./settings.ts";
 
 /**
