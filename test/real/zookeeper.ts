@@ -70,8 +70,9 @@ class Server implements Zookeeper {
 
   async start(): Promise<void> {
     const log = join(this.#directory, "server.log");
-    // The script ends as an exec of java, so that its pid is java's.
-    const server = Bun.spawn([SERVER, "start-foreground", join(this.#directory, "zoo.cfg")], {
+    // The script ends as an exec of java, so that its pid is java's; should this process be killed, the server goes too.
+    const command = ["setpriv", "--pdeathsig", "KILL", SERVER, "start-foreground", join(this.#directory, "zoo.cfg")];
+    const server = Bun.spawn(command, {
       env: { ...process.env, ZOO_LOG_DIR: this.#directory, JMXDISABLE: "true", SERVER_JVMFLAGS: JVM_FLAGS },
       stdin: "ignore",
       stdout: Bun.file(log),

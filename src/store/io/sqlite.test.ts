@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Database } from "bun:sqlite";
 import { type Backend, plain, storeSuite, waitUntil } from "../../../test/suites/store.ts";
+import type { SessionState } from "../store.ts";
 import { openSqlite } from "./sqlite.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ringmaster-sqlite-"));
@@ -14,15 +15,16 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const shared = join(directory, "shared.db");
 const backend: Backend = {
   open: (options) => openSqlite(shared, options),
-  // What another process does that finds the lease over.
-  expire: () => {
-    const raw = new Database(shared);
-    raw.run("PRAGMA foreign_keys = ON");
-    raw.run("DELETE FROM sessions");
-    raw.close();
-    return Promise.resolve();
-  },
+  expire: () => Promise.resolve(endSessions(shared)),
 };
+
+/** What another process does that finds all leases over. */
+function endSessions(file: string): void {
+  const raw = new Database(file);
+  raw.run("PRAGMA foreign_keys = ON");
+  raw.run("DELETE FROM sessions");
+  raw.close();
+}
 
 storeSuite("sqlite", () => backend);
 
@@ -38,7 +40,8 @@ afterEach(async () => {
 function spawnStore(file: string, body: string, sessionTimeoutMs = 10_000): Child {
   const options = JSON.stringify({ root: "/crash", sessionTimeoutMs });
   const program = `
-    import { openSqlite } from ${JSON.stringify(join(import.meta.dir, "sqlite.ts"))};
+    import type { SessionState } from "../store.ts";
+import { openSqlite } from ${JSON.stringify(join(import.meta.dir, "sqlite.ts"))};
     const store = await openSqlite(${JSON.stringify(file)}, ${options});
     ${body}`;
   const child = Bun.spawn([process.execPath, "-e", program], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
@@ -129,6 +132,43 @@ describe("a sqlite store", () => {
     expect(lines).toEqual(["ready", "StoreConflict", "lost,connected true"]);
     await waitUntil("its record is back", async () => (await store.list("endpoints")).size === 1);
     expect(await store.read("row")).toEqual({ value: "next", version: 1 });
+    await store.close();
+  });
+
+  test("makes its session again at once when a write finds that it has expired", async () => {
+    const file = join(directory, "expired.db");
+    const store = await openSqlite(file, { ...options, sessionTimeoutMs: 60_000 });
+    const states: SessionState[] = [];
+    store.onSession((state) => states.push(state));
+    await store.write([{ type: "put", path: "epmd/a", value: 1, ephemeral: true }]);
+    const old = await store.lock("old", 1);
+    endSessions(file);
+    await store.write([{ type: "put", path: "epmd/b", value: 1, ephemeral: true }]);
+    expect([states, old.lost.aborted]).toEqual([["lost", "connected"], true]);
+    endSessions(file);
+    const lock = await store.lock("new", 1);
+    await store.write([{ type: "put", path: "row", value: 1 }], { lock });
+    expect(plain(await store.list("epmd"))).toEqual({ a: { value: 1, version: 1 }, b: { value: 1, version: 1 } });
+    await store.close();
+  });
+
+  test("loses its locks when another process keeps the file busy for longer than the lease", async () => {
+    const file = join(directory, "busy.db");
+    const store = await openSqlite(file, { ...options, sessionTimeoutMs: 600, operationTimeoutMs: 200 });
+    const states: SessionState[] = [];
+    store.onSession((state) => states.push(state));
+    const lock = await store.lock("leader", 1);
+    await store.write([{ type: "put", path: "epmd/a", value: 1, ephemeral: true }]);
+    const other = new Database(file);
+    other.run("BEGIN IMMEDIATE");
+    await waitUntil("the loss is told", () => states.at(-1) === "lost");
+    expect(lock.lost.aborted).toBe(true);
+    other.run("ROLLBACK");
+    other.close();
+    await waitUntil("the session is made again", () => states.at(-1) === "connected");
+    expect(states).toEqual(["suspended", "lost", "connected"]);
+    expect(plain(await store.list("epmd"))).toEqual({ a: { value: 1, version: 1 } });
+    expect(await store.holder("leader")).toBeUndefined();
     await store.close();
   });
 });
