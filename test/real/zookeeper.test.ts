@@ -6,7 +6,9 @@ import { openStore } from "../../src/store/io/open.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
 import type { SessionState, Store } from "../../src/store/store.ts";
 import { StoreConflict } from "../../src/store/store.ts";
-import { expectRecovery, failure, plain, storeSuite, waitUntil } from "../suites/store.ts";
+import { failure, plain, waitUntil } from "../suites/outcome.ts";
+import { expectRecovery } from "../suites/store-sessions.ts";
+import { storeSuite } from "../suites/store.ts";
 import { startZookeeper, type Zookeeper } from "./zookeeper.ts";
 
 setDefaultTimeout(60_000);

@@ -1,6 +1,6 @@
 // The memory store runs the contract; it has nothing of its own.
-import { type Backend, storeSuite } from "../../../test/suites/store.ts";
-import { MemoryBackend } from "./memory.ts";
+import { type Backend, storeSuite } from "./store.ts";
+import { MemoryBackend } from "../../src/store/io/memory.ts";
 
 const memory = new MemoryBackend();
 const backend: Backend = {

@@ -4,9 +4,9 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { failure } from "../../../test/suites/store.ts";
-import { StoreUnavailable } from "../store.ts";
-import { openStore } from "./open.ts";
+import { failure } from "./outcome.ts";
+import { StoreUnavailable } from "../../src/store/store.ts";
+import { openStore } from "../../src/store/io/open.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ringmaster-open-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

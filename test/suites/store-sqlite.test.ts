@@ -5,9 +5,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Database } from "bun:sqlite";
-import { type Backend, plain, storeSuite, waitUntil } from "../../../test/suites/store.ts";
-import type { SessionState } from "../store.ts";
-import { openSqlite } from "./sqlite.ts";
+import { plain, waitUntil } from "./outcome.ts";
+import { type Backend, storeSuite } from "./store.ts";
+import type { SessionState } from "../../src/store/store.ts";
+import { openSqlite } from "../../src/store/io/sqlite.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ringmaster-sqlite-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -40,8 +41,8 @@ afterEach(async () => {
 function spawnStore(file: string, body: string, sessionTimeoutMs = 10_000): Child {
   const options = JSON.stringify({ root: "/crash", sessionTimeoutMs });
   const program = `
-    import type { SessionState } from "../store.ts";
-import { openSqlite } from ${JSON.stringify(join(import.meta.dir, "sqlite.ts"))};
+    import type { SessionState } from "../../src/store/store.ts";
+import { openSqlite } from ${JSON.stringify(join(import.meta.dir, "../../src/store/io/sqlite.ts"))};
     const store = await openSqlite(${JSON.stringify(file)}, ${options});
     ${body}`;
   const child = Bun.spawn([process.execPath, "-e", program], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
