@@ -4,8 +4,9 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import zookeeper from "node-zookeeper-client";
 import { openStore } from "../../src/store/io/open.ts";
 import type { StoreOptions } from "../../src/store/options.ts";
+import { nextRandom } from "../../src/std/random.ts";
 import type { SessionState, Store } from "../../src/store/store.ts";
-import { StoreConflict } from "../../src/store/store.ts";
+import { StoreConflict, StoreUnavailable } from "../../src/store/store.ts";
 import { failure, plain, waitUntil } from "../suites/outcome.ts";
 import { expectRecovery } from "../suites/store-sessions.ts";
 import { storeSuite } from "../suites/store.ts";
@@ -167,6 +168,47 @@ describe("on a real ZooKeeper", () => {
     wire.close();
   });
 
+  test("no update is lost and no lock stays behind when connections are cut at random", async () => {
+    const seed = Math.floor(Math.random() * 2 ** 32);
+    let chance = { value: 0, seed };
+    const root = newRoot();
+    const wires = await Promise.all([1, 2, 3].map(() => Wire.open(server.port)));
+    const stores = await Promise.all(wires.map((wire) => open(root, {}, `zk://127.0.0.1:${wire.port}`)));
+    let [written, unknown] = [0, 0];
+    const deadline = performance.now() + 3000;
+
+    async function countUnderLock(store: Store): Promise<void> {
+      const lock = await store.lock("leader", null);
+      try {
+        const count = Number((await store.read("count"))?.value ?? 0);
+        await store.write([{ type: "put", path: "count", value: count + 1 }], { lock });
+        written += 1;
+      } catch (error) {
+        // Whether it was written is not known.
+        if (!(error instanceof StoreUnavailable)) throw error;
+        unknown += 1;
+      } finally {
+        await lock.release();
+      }
+    }
+
+    const counting = stores.map(async (store) => {
+      while (performance.now() < deadline) await countUnderLock(store);
+    });
+    while (performance.now() < deadline) {
+      chance = nextRandom(chance.seed);
+      wires[Math.floor(chance.value * wires.length)]?.cut();
+      await Bun.sleep(chance.value * 100);
+    }
+    await Promise.all(counting);
+    const count = Number((await stores[0]?.read("count"))?.value);
+    const seen = `seed ${seed}: counted ${count}, ${written} acknowledged, ${unknown} unknown`;
+    if (count < written || count > written + unknown) throw new Error(`Lost an update: ${seen}`);
+    expect(written).toBeGreaterThan(0);
+    for (const store of stores) await (await store.lock("leader", null)).release();
+    for (const wire of wires) wire.close();
+  });
+
   test("a server that takes a connection and says nothing is left for another try", async () => {
     const wire = await Wire.open(server.port);
     wire.mute(1);
@@ -296,10 +338,15 @@ class Wire {
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
+  /** Cuts every connection. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   /** Cuts every connection, and each new one, until it is unblocked. */
   block(): void {
     this.#blocked = true;
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
   }
 
   /** The next `connections` are taken, and nothing is ever said on them. */
@@ -318,7 +365,7 @@ class Wire {
 
   close(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
   }
 
   #join(client: Socket, server: Socket): void {
