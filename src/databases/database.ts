@@ -143,6 +143,8 @@ export interface Database {
   health(answers: readonly Answer[], serving: boolean): Health;
   /** Asked before SIGTERM, so that clients and the ring notice nothing; undefined: SIGTERM is enough. */
   drain(task: NodeTask, place: Place): Question | undefined;
+  /** Operations of `admin` that an operator may ask for by name; the others are steps of plans only. */
+  readonly operations: readonly string[];
   /**
    * What changes a running node or its ring, run by the executor of `task` as a Mesos task of its own. `admin.args` name nodes
    * by id, as `plan` put them there before any node had a place; `admin.members` tells where each is now. Undefined: unknown

@@ -53,8 +53,13 @@ const CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
   ],
   settings: ["a map", isMap],
   graceMs: number("milliseconds from 1000 to 86400000", 1_000, 86_400_000),
+  store: text("a store URL", /^\S{1,2000}$/),
   token: text("at least 16 letters, digits and . _ ~ + / = -", /^[A-Za-z0-9._~+/=-]{16,512}$/),
 };
+
+const OPTIONAL: ReadonlySet<string> = new Set<keyof NodeTask>(["oneRack", "store"]);
+/** Not shown when they are wrong: a store's URL may have a password. */
+const SECRET: ReadonlySet<string> = new Set<keyof NodeTask>(["token", "store"]);
 
 /** The task, or everything that is wrong with it. */
 export function readNodeTask(json: string): { readonly task: NodeTask } | { readonly faults: readonly Fault[] } {
@@ -70,9 +75,9 @@ export function readNodeTask(json: string): { readonly task: NodeTask } | { read
   const faults: Fault[] = [];
   for (const [name, [wanted, holds]] of Object.entries(CHECKS)) {
     const part = value[name];
-    if (part === undefined && name === "oneRack") continue;
+    if (part === undefined && OPTIONAL.has(name)) continue;
     if (part === undefined) faults.push({ path: name, found: "nothing", wanted });
-    else if (!holds(part)) faults.push({ path: name, found: name === "token" ? "another value" : shown(part), wanted });
+    else if (!holds(part)) faults.push({ path: name, found: SECRET.has(name) ? "another value" : shown(part), wanted });
   }
   for (const name of Object.keys(value)) {
     if (!Object.hasOwn(CHECKS, name))
@@ -80,7 +85,10 @@ export function readNodeTask(json: string): { readonly task: NodeTask } | { read
   }
   if (faults.length > 0) return { faults };
   const task = value as NodeTask;
-  for (const name of [...(findDatabase(task.database)?.ports ?? []), "api"]) {
+  const database = findDatabase(task.database);
+  if (database?.wantsNames === true && task.store === undefined)
+    faults.push({ path: "store", found: "nothing", wanted: "the URL of a store that this agent reaches" });
+  for (const name of [...(database?.ports ?? []), "api"]) {
     if (task.ports[name] === undefined) faults.push({ path: `ports.${name}`, found: "nothing", wanted: "a port" });
   }
   return faults.length > 0 ? { faults } : { task };

@@ -1,9 +1,10 @@
 // Apache Cassandra 4.1 and 5.0 as a Database.
 import type { Database } from "../database.ts";
 import { renderedFiles } from "./files.ts";
-import { drainQuestion, healthOf, probeQuestion } from "./health.ts";
+import { drainQuestion, healthOf, probeQuestions } from "./health.ts";
 import { JOLOKIA_JAR } from "./jolokia.ts";
 import { commandLine } from "./jvm.ts";
+import { planChange } from "./plan.ts";
 import { cassandraReads } from "./reads.ts";
 import { mayStart, seedsFor } from "./ring.ts";
 import { checkCassandra } from "./settings.ts";
@@ -19,10 +20,16 @@ export const cassandra: Database = {
   check: checkCassandra,
   mayStart,
   seeds: seedsFor,
+  plan: planChange,
+  wantsNames: false,
   files: renderedFiles,
+  prepare: () => [],
+  companions: () => [],
   command: commandLine,
-  probe: probeQuestion,
+  probes: probeQuestions,
   health: healthOf,
   drain: drainQuestion,
+  operations: [],
+  admin: () => undefined,
   reads: cassandraReads,
 };

@@ -36,6 +36,7 @@ const PLACE: Place = {
   carried: "/sandbox/carried",
   address: "10.0.0.2",
   java: "/usr/bin/java",
+  self: "/sandbox/ringmaster",
 };
 
 function file(path: string, change: Partial<NodeTask> = {}): string | undefined {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Place } from "../database.ts";
 import type { NodeTask } from "../node.ts";
-import { drainQuestion, healthOf, probeQuestion } from "./health.ts";
+import { drainQuestion, healthOf, probeQuestions } from "./health.ts";
 import { cassandraReads } from "./reads.ts";
 
 function storage(mode: string, native: boolean, gossip = true): string {
@@ -26,12 +26,12 @@ describe("health", () => {
     ['[{"status":404,"error":"no MBean"}]', "starting", "Cassandra has not registered its MBeans yet"],
     ["<html>", "starting", "Cassandra has not registered its MBeans yet"],
   ])("of %s is %s", (text, phase, detail) => {
-    expect(healthOf({ status: 200, text })).toEqual({ phase: phase as "serving", detail });
+    expect(healthOf([{ status: 200, text }])).toEqual({ phase: phase as "serving", detail });
   });
 
   test("without an answer is a start that goes on", () => {
-    expect(healthOf({ error: "connection refused" })).toEqual({ phase: "starting", detail: "connection refused" });
-    expect(healthOf({ status: 401, text: "" })).toEqual({
+    expect(healthOf([{ error: "connection refused" }])).toEqual({ phase: "starting", detail: "connection refused" });
+    expect(healthOf([{ status: 401, text: "" }])).toEqual({
       phase: "starting",
       detail: "Jolokia answered with HTTP status 401",
     });
@@ -43,17 +43,19 @@ describe("questions", () => {
   const place = (address: string): Place => ({ address }) as Place;
 
   test("go to the loopback address alone, with the password", () => {
-    expect(probeQuestion(task, place("10.1.2.3"))).toEqual({
-      type: "http",
-      method: "POST",
-      url: "http://127.0.0.1:8778/jolokia/",
-      headers: {
-        authorization: `Basic ${btoa("ringmaster:secret-of-16-letters")}`,
-        "content-type": "application/json",
+    expect(probeQuestions(task, place("10.1.2.3"))).toEqual([
+      {
+        type: "http",
+        method: "POST",
+        url: "http://127.0.0.1:8778/jolokia/",
+        headers: {
+          authorization: `Basic ${btoa("ringmaster:secret-of-16-letters")}`,
+          "content-type": "application/json",
+        },
+        body: '[{"type":"read","mbean":"org.apache.cassandra.db:type=StorageService","attribute":["OperationMode","NativeTransportRunning","GossipRunning"]}]',
+        timeoutMs: 5000,
       },
-      body: '[{"type":"read","mbean":"org.apache.cassandra.db:type=StorageService","attribute":["OperationMode","NativeTransportRunning","GossipRunning"]}]',
-      timeoutMs: 5000,
-    });
+    ]);
     expect(drainQuestion(task, place("127.0.0.3"))).toMatchObject({
       url: "http://127.0.0.3:8778/jolokia/",
       timeoutMs: 60_000,

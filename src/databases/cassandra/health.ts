@@ -7,9 +7,10 @@ const PROBE_TIMEOUT_MS = 5_000;
 /** A drain flushes all memtables; it took 4 to 7 s where it was measured. */
 const DRAIN_TIMEOUT_MS = 60_000;
 
-export function probeQuestion(task: NodeTask, place: Place): Question {
+/** One question tells all: the agent inside the process answers as long as the process lives. */
+export function probeQuestions(task: NodeTask, place: Place): readonly Question[] {
   const attribute = ["OperationMode", "NativeTransportRunning", "GossipRunning"];
-  return askJolokia(task, place, [readOf(STORAGE, attribute)], PROBE_TIMEOUT_MS);
+  return [askJolokia(task, place, [readOf(STORAGE, attribute)], PROBE_TIMEOUT_MS)];
 }
 
 export function drainQuestion(task: NodeTask, place: Place): Question {
@@ -22,7 +23,7 @@ const MEMBER_MODES: readonly string[] = ["NORMAL", "MOVING", "DECOMMISSION_FAILE
 const FAILED_MODES: readonly string[] = ["DRAINING", "DRAINED", "JOINING_FAILED"];
 
 /** Serving is: a full member of the ring, and clients can connect. */
-export function healthOf(answer: Answer): Health {
+export function healthOf([answer = { error: "nothing was asked" }]: readonly Answer[]): Health {
   if ("error" in answer) return { phase: "starting", detail: answer.error };
   if (answer.status !== 200) return { phase: "starting", detail: `Jolokia answered with HTTP status ${answer.status}` };
   const storage = values(answer.text)[0];

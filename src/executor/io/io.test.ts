@@ -296,7 +296,9 @@ describe("a question", () => {
       timeoutMs: 4_000,
     } as const;
     expect(await ask(question)).toEqual({ status: 202, text: "POST h b" });
-    expect(await ask({ ...question, url: `${server.url.href}slow` }, 50)).toEqual({ error: "no answer within 50 ms" });
+    expect(await ask({ ...question, url: `${server.url.href}slow`, timeoutMs: 50 })).toEqual({
+      error: "no answer within 50 ms",
+    });
     expect(await ask({ ...question, url: `${server.url.href}big` })).toEqual({
       error: "an answer of more than 8388608 bytes",
     });
@@ -308,8 +310,36 @@ describe("a question", () => {
   test("by a command is answered with its output and exit code", async () => {
     const run = (script: string, timeoutMs: number): ReturnType<typeof ask> =>
       ask({ type: "command", command: { argv: ["/bin/sh", "-c", script], env: { A: "1" }, cwd: folder }, timeoutMs });
-    expect(await run('echo "$A"; exit 2', 5_000)).toEqual({ status: 2, text: "1\n" });
-    expect(await run("exec sleep 1000", 50)).toEqual({ error: "no answer within 50 ms" });
+    expect(await run('echo "$A"; echo oops >&2; echo 3; exit 2', 5_000)).toEqual({ status: 2, text: "1\noops\n3\n" });
+    expect(await run("kill -9 $$", 5_000)).toEqual({ error: "the command ended by SIGKILL" });
+    // The second sleep holds the output open; it ends with the script.
+    expect(await run("sleep 1000 & echo $! >child; sleep 1000", 100)).toEqual({ error: "no answer within 100 ms" });
+    const child = Number(await readFile(join(folder, "child"), "utf8"));
+    await until("the script's child is gone", async () => !(await lives(child)));
+  });
+
+  test("over TCP is answered with the bytes that were waited for", async () => {
+    const server = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data: (socket, chunk) => {
+          socket.write(chunk.subarray(0, 2));
+          if (chunk.length === 3) socket.end();
+          else setTimeout(() => socket.write(chunk.subarray(2)), 20);
+        },
+      },
+    });
+    const send = (sendHex: string, bytes: number, timeoutMs = 5_000): ReturnType<typeof ask> =>
+      ask({ type: "tcp", host: "127.0.0.1", port: server.port, sendHex, bytes, timeoutMs });
+    expect(await send("0001fffe", 4)).toEqual({ status: 0, text: "0001fffe" });
+    expect(await send("0001fffe", 3)).toEqual({ status: 0, text: "0001ff" });
+    expect(await send("0001ff", 3)).toEqual({ error: "the connection ended after 2 of 3 bytes" });
+    expect(await send("0001fffe", 5, 100)).toEqual({ error: "no answer within 100 ms" });
+    const { port } = server;
+    server.stop(true);
+    const gone = await ask({ type: "tcp", host: "127.0.0.1", port, sendHex: "", bytes: 1, timeoutMs: 5_000 });
+    expect("error" in gone && gone.error).toMatch(/connect/i);
   });
 });
 

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import type { Database, Place } from "../../databases/database.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import { writeCarried } from "./carried.ts";
+import { ownProgram } from "./self.ts";
 import { findAddress, findJava, findPackage, realFolder } from "./find.ts";
 import { claimVolume, endLeftover } from "./volume.ts";
 
@@ -43,7 +44,8 @@ export async function prepare(node: NodeTask, database: Database, workplace: Wor
   await mkdir(join(sandbox, "logs"), { recursive: true });
   await rm(join(sandbox, "tmp"), { recursive: true, force: true });
   await mkdir(join(sandbox, "tmp"), { recursive: true });
-  const place: Place = { sandbox, packageRoot, packageFiles, volume, carried, address, java };
+  const self = await ownProgram(join(sandbox, "tmp"));
+  const place: Place = { sandbox, packageRoot, packageFiles, volume, carried, address, java, self };
   for (const file of database.files(node, place)) {
     const path = join(sandbox, file.path);
     await mkdir(dirname(path), { recursive: true });

@@ -22,7 +22,7 @@ export function startProcess(
   // Ctrl-C in a terminal reaches the whole group; the database is to hear of it from us, after its drain.
   const child = Bun.spawn(["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", ...command.argv], {
     cwd: command.cwd,
-    env: { PATH, ...inherited(), ...env, ...command.env },
+    env: { ...cleanEnvironment(), ...env, ...command.env },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -42,9 +42,10 @@ export function startProcess(
   return { pid: child.pid, signal: (signal) => child.kill(signal), exited: exited() };
 }
 
-function inherited(): Record<string, string> {
+/** What every process of a database begins with. */
+export function cleanEnvironment(): Record<string, string> {
   const kept = Object.entries(process.env).filter(([name]) => INHERITED.test(name));
-  return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
+  return { PATH, ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])) };
 }
 
 /**

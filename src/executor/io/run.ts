@@ -1,7 +1,7 @@
 // Carries out an executor's decisions: feeds events in, runs the database, sends the updates.
 import { join } from "node:path";
 import { findDatabase } from "../../databases/all.ts";
-import type { Database, Place } from "../../databases/database.ts";
+import type { Answer, Database, Place } from "../../databases/database.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import type { ExecutorUpdate } from "../../mesos/executor-api.ts";
 import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "../decide.ts";
@@ -159,16 +159,22 @@ class Running {
   async #probe(): Promise<void> {
     if (this.#prepared === undefined) return;
     const { node, database, place } = this.#prepared;
-    const question = database.probe(node, place);
-    const answer = await ask(question);
-    // Another HTTP status comes from somebody else, or from a database that cannot answer.
-    const answered = "status" in answer && (question.type === "command" || answer.status === 200);
-    this.tell({ type: "probed", answered, health: database.health(answer) });
+    const serving = this.state.phase.type === "serving";
+    const answers: Answer[] = [];
+    let answered = true;
+    for (const question of database.probes(node, place, serving)) {
+      const answer = await ask(question);
+      answers.push(answer);
+      // Another HTTP status comes from somebody else, or from a database that cannot answer.
+      answered &&= "status" in answer && (question.type !== "http" || answer.status === 200);
+      if ("error" in answer) break;
+    }
+    this.tell({ type: "probed", answered, health: database.health(answers, serving) });
   }
 
   async #drain(timeoutMs: number): Promise<void> {
     const question = this.#prepared?.database.drain(this.#prepared.node, this.#prepared.place);
-    const answer = question === undefined ? undefined : await ask(question, timeoutMs);
+    const answer = question === undefined ? undefined : await ask(question, AbortSignal.timeout(timeoutMs));
     if (answer !== undefined && "error" in answer) this.#options.workplace.say(`The drain failed: ${answer.error}`);
     this.tell({ type: "drained" });
   }
