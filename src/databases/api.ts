@@ -60,6 +60,7 @@ export const ClustersViewSchema = z.object({ clusters: z.array(ClusterViewSchema
 const StepViewSchema = z.object({
   name: z.string().describe('What it does, e.g. "start ringmaster-demo-1"'),
   type: z.string(),
+  operation: z.string().optional(),
   node: z.string().optional(),
   status: z.enum(["pending", "running", "done"]),
   started: z.string().optional(),
@@ -73,7 +74,7 @@ const StepViewSchema = z.object({
 
 export const PlanViewSchema = z.object({
   id: z.string(),
-  kind: z.string().describe("deploy, recover or remove"),
+  kind: z.string().describe("deploy, recover, remove, add, leave, restart, configure, stop, start, replace or operate"),
   cluster: z.string(),
   status: z.enum(["running", "done", "aborted"]),
   created: z.string(),

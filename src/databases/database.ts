@@ -72,10 +72,13 @@ export type Verdict =
 export type Ask = {
   /** What is being done: "staging the join". */
   readonly say: string;
-  readonly question: Question;
+  /** A function when it depends on what was found before: the last `result` of the asks before it, null without one. */
+  readonly question: Question | ((found: Json) => Question);
   readonly read: (answer: Answer) => Verdict;
   /** "again" for longer than this is a failure. */
   readonly patienceMs: number;
+  /** The database's process may end because of it: that counts as done, and its node has left the ring. */
+  readonly endsNode?: true;
 };
 
 /** A process that runs beside the database: started before it, ended after it, started again when it ends by itself. */

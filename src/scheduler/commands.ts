@@ -1,9 +1,28 @@
 // Operators' commands: checked whole, then taken over whole or refused with every fault.
+import type { Change } from "../databases/database.ts";
 import { readClusterSpec } from "../databases/spec.ts";
+import type { ClusterSpec } from "../databases/cluster.ts";
+import type { Fault } from "../std/reason.ts";
+import { unreachable } from "../std/assert.ts";
 import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
-import { abortPlans, beginPlan, step } from "./plans.ts";
-import { SCHEMA, type ClusterRecord, type NodeRecord } from "./state.ts";
+import { databaseOf, memberOf, nodesInOrder } from "./members.ts";
+import { abortPlan, beginPlan, step, stepsOf } from "./plans.ts";
+import {
+  activePlans,
+  SCHEMA,
+  type ClusterRecord,
+  type ClusterState,
+  type NodeRecord,
+  type PlanKind,
+  type Step,
+} from "./state.ts";
+
+/** Nodes of one cluster. Its plans and its nodes must fit into one transaction of the store. */
+const NODES_MAX = 500;
+
+/** What of a cluster may be changed; the rest belongs to its data or its reservations. */
+const CHANGEABLE = ["version", "package", "jre", "env", "settings", "constraints"];
 
 /** Carries a command out; the reply is sent once everything is saved. */
 export function runCommand(draft: Draft, id: number, command: Command): void {
@@ -11,81 +30,279 @@ export function runCommand(draft: Draft, id: number, command: Command): void {
 }
 
 function replyTo(draft: Draft, command: Command): Reply {
+  if (command.type === "createCluster") return createCluster(draft, command.body);
+  if (command.type === "abortPlan") return abort(draft, command.plan);
+  const cluster = draft.state.clusters.get(command.cluster);
+  if (cluster === undefined) return unknown("cluster", command.cluster, [...draft.state.clusters.keys()]);
+  if (cluster.record.goal === "removed")
+    return conflict(`Cannot change cluster "${command.cluster}": it is being destroyed`);
+  if (command.type === "destroyCluster") return destroyCluster(draft, cluster);
+  const [busy] = activePlans(draft.state, command.cluster);
+  const forced = (command.type === "removeNode" && command.force) || command.type === "replaceNode";
+  if (busy !== undefined && !forced) {
+    return conflict(
+      `Cannot change cluster "${command.cluster}": plan "${busy.id}" is at work; wait for it, or abort it`,
+    );
+  }
   switch (command.type) {
-    case "createCluster":
-      return createCluster(draft, command.body);
-    case "destroyCluster":
-      return destroyCluster(draft, command.cluster);
+    case "updateCluster":
+      return updateCluster(draft, cluster, command.change);
+    case "restartCluster":
+      return change(draft, cluster, "restart", { type: "restart", nodes: placedNodes(cluster) });
+    case "addNodes":
+      return addNodes(draft, cluster, command.count);
+    default:
+      return nodeCommand(draft, cluster, command);
   }
 }
 
-function refuse(why: Extract<Reply, { type: "refused" }>["why"], message: string): Reply {
-  return { type: "refused", why, message, faults: [] };
+type NodeCommand = Exclude<Extract<Command, { node: string }>, { type: "createCluster" }>;
+
+function nodeCommand(draft: Draft, cluster: ClusterState, command: NodeCommand): Reply {
+  const node = cluster.nodes.get(command.node);
+  if (node === undefined) return unknown("node", command.node, [...cluster.nodes.keys()]);
+  switch (command.type) {
+    case "removeNode":
+      return removeNode(draft, cluster, node, command.force);
+    case "restartNode":
+      return change(draft, cluster, "restart", { type: "restart", nodes: [node.id] });
+    case "stopNode":
+      return begin(draft, cluster, "stop", [step("stop", node.id)]);
+    case "startNode":
+      return begin(draft, cluster, "start", [step("start", node.id)]);
+    case "replaceNode":
+      return replaceNode(draft, cluster, node);
+    case "operate":
+      return operate(draft, cluster, node, command.operation, command.args);
+    default:
+      return unreachable(command);
+  }
+}
+
+function invalid(message: string, faults: readonly Fault[]): Reply {
+  return { type: "refused", why: "invalid", message, faults };
+}
+
+function conflict(message: string): Reply {
+  return { type: "refused", why: "conflict", message, faults: [] };
+}
+
+function unknown(what: string, name: string, known: readonly string[]): Reply {
+  const there = known.length === 0 ? "none" : known.map((other) => `"${other}"`).join(", ");
+  return { type: "refused", why: "unknown", message: `Cannot find ${what} "${name}"; there are ${there}`, faults: [] };
+}
+
+function begin(draft: Draft, cluster: ClusterState, kind: PlanKind, steps: readonly Step[]): Reply {
+  const { name } = cluster.record.spec;
+  return { type: "accepted", plan: beginPlan(draft, kind, name, steps), cluster: name };
+}
+
+/** Begins the plan that the cluster's database makes of a change. */
+function change(draft: Draft, before: ClusterState, kind: PlanKind, asked: Change): Reply {
+  const cluster = draft.state.clusters.get(before.record.spec.name) ?? before;
+  const sketches = databaseOf(cluster).plan(asked, cluster.record.spec, nodesInOrder(cluster).map(memberOf));
+  return begin(draft, cluster, kind, stepsOf(sketches));
 }
 
 function createCluster(draft: Draft, body: unknown): Reply {
   const read = readClusterSpec(body);
   if ("faults" in read) {
-    const message = `Cannot create the cluster: ${read.faults.length} of its settings will not do`;
-    return { type: "refused", why: "invalid", message, faults: read.faults };
+    return invalid(`Cannot create the cluster: ${read.faults.length} of its settings will not do`, read.faults);
   }
   const { spec } = read;
-  if (draft.state.clusters.has(spec.name))
-    return refuse("exists", `Cannot create cluster "${spec.name}": there is one of that name`);
+  if (draft.state.clusters.has(spec.name)) {
+    const message = `Cannot create cluster "${spec.name}": there is one of that name`;
+    return { type: "refused", why: "exists", message, faults: [] };
+  }
   const record: ClusterRecord = {
     schema: SCHEMA,
     spec,
     createdMs: draft.nowMs,
-    nextNode: spec.nodes + 1,
+    nextNode: 1,
     nextPlan: 1,
+    config: 1,
     goal: "running",
   };
+  const names = namesFault(draft, { record, nodes: new Map() });
+  if (names !== undefined) return invalid(`Cannot create cluster "${spec.name}"`, [names]);
   draft.putCluster(record);
-  const nodes = Array.from({ length: spec.nodes }, (_, index) => newNode(draft, spec.name, index + 1));
-  for (const node of nodes) draft.putNode(node);
-  const plan = beginPlan(
-    draft,
-    "deploy",
-    spec.name,
-    nodes.map((node) => step("start", node.id)),
-  );
-  return { type: "accepted", plan, cluster: spec.name };
+  const nodes = makeNodes(draft, spec.name, spec.nodes);
+  return change(draft, { record, nodes: new Map() }, "deploy", { type: "add", nodes });
 }
 
-function newNode(draft: Draft, cluster: string, number: number): NodeRecord {
+/** Nodes that find each other by name need names that all agents can read. */
+function namesFault(draft: Draft, cluster: ClusterState): Fault | undefined {
+  if (!databaseOf(cluster).wantsNames || draft.state.settings.sharedStore !== undefined) return undefined;
+  const { database } = cluster.record.spec;
   return {
-    schema: SCHEMA,
-    id: `${draft.state.framework.name}-${cluster}-${number}`,
-    cluster,
-    number,
-    phase: "waiting",
-    sinceMs: draft.nowMs,
-    generation: 1,
-    joined: false,
-    healthy: false,
-    failures: 0,
-    retryAtMs: 0,
+    path: "database",
+    found: `"${database}" with a store that only this machine can reach`,
+    wanted: "a scheduler with --store zk://…, where agents find the names of nodes",
   };
 }
 
-function destroyCluster(draft: Draft, name: string): Reply {
-  const cluster = draft.state.clusters.get(name);
-  if (cluster === undefined) {
-    const known = [...draft.state.clusters.keys()].map((other) => `"${other}"`).join(", ");
-    return refuse(
-      "unknown",
-      `Cannot destroy cluster "${name}": there is none of that name; there are ${known === "" ? "none" : known}`,
+/** Makes records for so many new nodes; returns their ids. */
+function makeNodes(draft: Draft, clusterName: string, count: number): readonly string[] {
+  const record = draft.state.clusters.get(clusterName)?.record;
+  if (record === undefined) throw new Error(`Cannot make nodes: cluster "${clusterName}" is unknown`);
+  const ids: string[] = [];
+  for (let number = record.nextNode; number < record.nextNode + count; number++) {
+    const id = `${draft.state.framework.name}-${clusterName}-${number}`;
+    draft.putNode({
+      schema: SCHEMA,
+      id,
+      cluster: clusterName,
+      number,
+      phase: "waiting",
+      sinceMs: draft.nowMs,
+      config: record.config,
+      generation: 1,
+      joined: false,
+      healthy: false,
+      failures: 0,
+      retryAtMs: 0,
+    });
+    ids.push(id);
+  }
+  draft.putCluster({ ...record, nextNode: record.nextNode + count });
+  return ids;
+}
+
+function setCount(draft: Draft, clusterName: string, nodes: number): void {
+  const record = draft.state.clusters.get(clusterName)?.record;
+  if (record !== undefined) draft.putCluster({ ...record, spec: { ...record.spec, nodes } });
+}
+
+function addNodes(draft: Draft, cluster: ClusterState, count: number): Reply {
+  const { name, nodes } = cluster.record.spec;
+  const most = NODES_MAX - nodes;
+  if (!Number.isInteger(count) || count < 1 || count > most) {
+    return invalid(`Cannot add nodes to cluster "${name}"`, [
+      { path: "count", found: String(count), wanted: `a whole number from 1 to ${most}` },
+    ]);
+  }
+  setCount(draft, name, nodes + count);
+  return change(draft, cluster, "add", { type: "add", nodes: makeNodes(draft, name, count) });
+}
+
+function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force: boolean): Reply {
+  const { name, nodes } = cluster.record.spec;
+  if (cluster.nodes.size <= 1)
+    return conflict(`Cannot remove node "${node.id}": it is the last one; destroy cluster "${name}" instead`);
+  if (!force && (node.phase !== "running" || !node.healthy)) {
+    return conflict(
+      `Cannot remove node "${node.id}": it is ${node.phase} and cannot hand its data over; replace it, or force the removal`,
     );
   }
-  if (cluster.record.goal === "removed")
-    return refuse("conflict", `Cannot destroy cluster "${name}": it is being destroyed already`);
-  abortPlans(draft, name);
-  draft.putCluster({ ...cluster.record, goal: "removed" });
+  abortPlansOf(draft, node);
+  setCount(draft, name, Math.max(1, nodes - 1));
+  // A node that never was a member has nothing to hand over and no place in the ring.
+  if (!node.joined) {
+    const steps: readonly Step[] = [step("stop", node.id), { ...step("release", node.id), after: [0] }];
+    return begin(draft, cluster, "leave", steps);
+  }
+  const asked: Change = force ? { type: "forceRemove", node: node.id } : { type: "leave", nodes: [node.id] };
+  return change(draft, cluster, "leave", asked);
+}
+
+function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Reply {
+  if (old.phase !== "lost" && old.phase !== "unreachable" && old.phase !== "down") {
+    return conflict(
+      `Cannot replace node "${old.id}": it is ${old.phase}; only a node that is lost, unreachable or down is replaced`,
+    );
+  }
+  abortPlansOf(draft, old);
+  const [fresh] = makeNodes(draft, cluster.record.spec.name, 1);
+  return change(draft, cluster, "replace", { type: "replace", node: fresh ?? "", old: old.id });
+}
+
+/** Ends the plans that still count on a node which is to go. */
+function abortPlansOf(draft: Draft, node: NodeRecord): void {
+  for (const plan of activePlans(draft.state, node.cluster)) {
+    if (plan.steps.some((open) => open.node === node.id && open.status !== "done")) abortPlan(draft, plan);
+  }
+}
+
+function operate(
+  draft: Draft,
+  cluster: ClusterState,
+  node: NodeRecord,
+  operation: string,
+  args: Readonly<Record<string, string>>,
+): Reply {
+  const known = databaseOf(cluster).operations;
+  if (!known.includes(operation)) {
+    return invalid(`Cannot run an operation on node "${node.id}"`, [
+      {
+        path: "operation",
+        found: `"${operation}"`,
+        wanted: known.length === 0 ? "none: this database has none" : `one of ${known.join(", ")}`,
+      },
+    ]);
+  }
+  return begin(draft, cluster, "operate", [{ ...step("admin", node.id), operation, args }]);
+}
+
+/** Changes the spec; what nodes take over only at their start goes round by a rolling restart. */
+function updateCluster(draft: Draft, cluster: ClusterState, asked: unknown): Reply {
+  const { spec } = cluster.record;
+  const message = `Cannot change cluster "${spec.name}"`;
+  if (typeof asked !== "object" || asked === null || Array.isArray(asked)) {
+    return invalid(message, [{ path: "body", found: JSON.stringify(asked), wanted: "an object" }]);
+  }
+  const fixed = Object.keys(asked).filter((key) => !CHANGEABLE.includes(key));
+  const faults = fixed.map((key) => ({
+    path: key,
+    found: "a change",
+    wanted: `no change: only ${CHANGEABLE.join(", ")} can change`,
+  }));
+  const read = readClusterSpec(changedBody(spec, asked));
+  if ("faults" in read) faults.push(...read.faults.filter(({ path }) => !fixed.includes(path)));
+  if (faults.length > 0 || "faults" in read) return invalid(message, faults);
+  const restarts = Object.keys(asked).some((key) => key !== "constraints");
+  const config = cluster.record.config + (restarts ? 1 : 0);
+  draft.putCluster({ ...cluster.record, spec: read.spec, config });
+  if (!restarts) return begin(draft, cluster, "configure", []);
+  return change(draft, cluster, "configure", { type: "restart", nodes: placedNodes(cluster) });
+}
+
+/** The body that would create the cluster as it shall be. Settings are replaced one by one; null takes one away. */
+function changedBody(spec: ClusterSpec, asked: object): object {
+  const constraints = spec.constraints.map(({ field, operator, parameter }) => [
+    field,
+    operator,
+    ...(parameter === undefined ? [] : [parameter]),
+  ]);
+  const given: unknown = Reflect.get(asked, "settings");
+  const settings =
+    typeof given === "object" && given !== null
+      ? Object.fromEntries(Object.entries({ ...spec.settings, ...given }).filter(([, value]) => value !== null))
+      : (given ?? spec.settings);
+  return { ...spec, constraints, ...asked, settings };
+}
+
+/** Nodes that have run: the others take a new configuration over at their first start. */
+function placedNodes(cluster: ClusterState): readonly string[] {
+  return nodesInOrder(cluster).flatMap(({ id, place }) => (place === undefined ? [] : [id]));
+}
+
+function destroyCluster(draft: Draft, cluster: ClusterState): Reply {
+  const { name } = cluster.record.spec;
+  for (const plan of activePlans(draft.state, name)) abortPlan(draft, plan);
+  const { record } = draft.state.clusters.get(name) ?? cluster;
+  draft.putCluster({ ...record, goal: "removed" });
   const nodes = [...cluster.nodes.keys()];
-  const steps = [
-    ...nodes.map((node) => step("stop", node)),
-    ...nodes.map((node) => step("release", node)),
-    step("forget"),
-  ];
-  return { type: "accepted", plan: beginPlan(draft, "remove", name, steps), cluster: name };
+  const stops = nodes.map((node) => step("stop", node));
+  const releases = nodes.map((node, index) => ({ ...step("release", node), after: [index] }));
+  const forget: Step = { type: "forget", after: [...stops, ...releases].map((_, index) => index), status: "pending" };
+  return begin(draft, cluster, "remove", [...stops, ...releases, forget]);
+}
+
+function abort(draft: Draft, id: string): Reply {
+  const plan = draft.state.plans.get(id);
+  if (plan === undefined) return unknown("plan", id, [...draft.state.plans.keys()].slice(-20));
+  if (plan.status !== "running") return conflict(`Cannot abort plan "${id}": it is ${plan.status}`);
+  if (plan.kind === "remove") return conflict(`Cannot abort plan "${id}": the cluster's destruction has begun`);
+  abortPlan(draft, plan);
+  return { type: "accepted", plan: id, cluster: plan.cluster };
 }

@@ -6,6 +6,7 @@ import { unreachable } from "../std/assert.ts";
 import { runCommand } from "./commands.ts";
 import { Draft } from "./draft.ts";
 import type { Action, Event } from "./events.ts";
+import { repeatKills } from "./kills.ts";
 import { answerOffers, steerOffers } from "./offers.ts";
 import { advancePlans } from "./plans.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
@@ -13,7 +14,6 @@ import { findNode, nodeOfTask, type State } from "./state.ts";
 import { taskStatus } from "./status.ts";
 
 const RECONCILE_BACKOFF: Backoff = { initialMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.1 };
-const KILL_BACKOFF: Backoff = { initialMs: 5000, factor: 1.5, maxMs: 30_000, jitter: 0.1 };
 /** How often all tasks are asked for: those we know by name, and whatever else Mesos runs for us. */
 const RECONCILE_ALL_MS = 900_000;
 
@@ -107,21 +107,6 @@ function isAtLeast(version: string, major: number, minor: number): boolean {
   return foundMajor > major || (foundMajor === major && foundMinor >= minor);
 }
 
-/** Kills get lost; they are sent again until the task has ended. */
-function repeatKills(draft: Draft): void {
-  if (!draft.state.connected) return;
-  for (const [taskId, { agentId, attempt, nextMs }] of draft.state.kills) {
-    if (draft.nowMs < nextMs) continue;
-    draft.act({ type: "kill", taskId, agentId });
-    const next = {
-      agentId,
-      attempt: attempt + 1,
-      nextMs: draft.nowMs + backoffMs(KILL_BACKOFF, attempt, draft.random()),
-    };
-    draft.set({ kills: new Map(draft.state.kills).set(taskId, next) });
-  }
-}
-
 /** Asks for the tasks that Mesos has not told about until it has; then, now and then, for all there are. */
 function repeatReconcile(draft: Draft): void {
   const { connected, unreconciled, reconcile } = draft.state;
@@ -137,11 +122,11 @@ function repeatReconcile(draft: Draft): void {
   });
 }
 
-/** Ids of all tasks that may be alive. */
+/** Ids of all tasks that may be alive: nodes' and admin ones. */
 function tasksOf(state: State): readonly string[] {
-  return [...state.clusters.values()].flatMap(({ nodes }) =>
-    [...nodes.values()].flatMap(({ task }) => task?.taskId ?? []),
-  );
+  const nodes = [...state.clusters.values()].flatMap((cluster) => [...cluster.nodes.values()]);
+  const steps = [...state.plans.values()].flatMap((plan) => (plan.status === "running" ? plan.steps : []));
+  return [...nodes, ...steps].flatMap(({ task }) => task?.taskId ?? []);
 }
 
 function agentOf(state: State, taskId: string): { readonly agentId?: string } {

@@ -3,6 +3,7 @@
 import type { Decision } from "../std/decision.ts";
 import type { Json } from "../std/json.ts";
 import { nextRandom } from "../std/random.ts";
+import { endpointOf, isSameEndpoint } from "./endpoints.ts";
 import type { Action } from "./events.ts";
 import type { ClusterRecord, FrameworkRecord, LeftoverRecord, NodeRecord, PlanRecord, State } from "./state.ts";
 
@@ -37,6 +38,11 @@ export class Draft {
     return value;
   }
 
+  /** Keeps what an executor said last about a node or an admin task. */
+  say(about: string, text: string): void {
+    this.set({ messages: withEntry(this.#state.messages, about, text.slice(0, 500)) });
+  }
+
   putFramework(record: FrameworkRecord): void {
     this.#state = { ...this.#state, framework: record };
     this.#records.set("framework", record);
@@ -53,7 +59,13 @@ export class Draft {
     this.#records.set(`clusters/${name}`, undefined);
   }
 
+  /** Saves the node, and its endpoint where that changes with it. */
   putNode(node: NodeRecord): void {
+    const cluster = this.#state.clusters.get(node.cluster);
+    const before = cluster?.nodes.get(node.id);
+    const endpoint = cluster === undefined ? undefined : endpointOf(cluster.record.spec, node);
+    const known = cluster === undefined || before === undefined ? undefined : endpointOf(cluster.record.spec, before);
+    if (!isSameEndpoint(endpoint, known)) this.#records.set(`endpoints/${node.id}`, endpoint);
     this.#changeNodes(node.cluster, (nodes) => withEntry(nodes, node.id, node));
     this.#records.set(`nodes/${node.id}`, toJson(node));
   }
@@ -61,6 +73,7 @@ export class Draft {
   forgetNode(node: NodeRecord): void {
     this.#changeNodes(node.cluster, (nodes) => without(nodes, node.id));
     this.#records.set(`nodes/${node.id}`, undefined);
+    this.#records.set(`endpoints/${node.id}`, undefined);
     this.set({
       explanations: without(this.#state.explanations, node.id),
       messages: without(this.#state.messages, node.id),

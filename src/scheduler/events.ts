@@ -6,7 +6,27 @@ import type { Fault } from "../std/reason.ts";
 /** An operator's command, as the API hands it on. */
 export type Command =
   | { readonly type: "createCluster"; readonly body: unknown }
-  | { readonly type: "destroyCluster"; readonly cluster: string };
+  | { readonly type: "destroyCluster"; readonly cluster: string }
+  /** `change`: the parts of the body that shall change. */
+  | { readonly type: "updateCluster"; readonly cluster: string; readonly change: unknown }
+  | { readonly type: "restartCluster"; readonly cluster: string }
+  | { readonly type: "addNodes"; readonly cluster: string; readonly count: number }
+  /** `force`: without handing its data over. */
+  | { readonly type: "removeNode"; readonly cluster: string; readonly node: string; readonly force: boolean }
+  | {
+      readonly type: "restartNode" | "stopNode" | "startNode" | "replaceNode";
+      readonly cluster: string;
+      readonly node: string;
+    }
+  /** One of `Database.operations`, on one node. */
+  | {
+      readonly type: "operate";
+      readonly cluster: string;
+      readonly node: string;
+      readonly operation: string;
+      readonly args: Readonly<Record<string, string>>;
+    }
+  | { readonly type: "abortPlan"; readonly plan: string };
 
 /** The answer to a command. A refused one has changed nothing. */
 export type Reply =

@@ -25,7 +25,7 @@ import type { ClusterState, Footprint, LeftoverRecord, NodeRecord, Place, State 
 const EXECUTOR = { cpus: 0.1, memMb: 128 };
 
 /** What admin tasks (repair, cleanup, …) may take later, reserved with the node so that they never wait for room. */
-const ADMIN = { cpus: 0.1, memMb: 32 };
+export const ADMIN = { cpus: 0.1, memMb: 32 };
 
 /** Where the volume is mounted in the sandbox. */
 const VOLUME_PATH = "data";
@@ -126,10 +126,8 @@ export function relaunchNode(
 ): Launch | undefined {
   const { place } = node;
   if (place === undefined || place.agentId !== agent.agentId) return undefined;
-  const held = heldResources(state, place, agent);
-  return isWhole(place, held, ownerLabels(knownFrameworkId(state), place.reservation))
-    ? startOn(state, cluster, node, place, held, nowMs)
-    : undefined;
+  const { held, owner } = ownResources(state, place, agent);
+  return isWhole(place, held, owner) ? startOn(state, cluster, node, place, held, nowMs) : undefined;
 }
 
 /** DESTROY and UNRESERVE of what no node keeps. Undefined when the offer has not all of it. */
@@ -139,8 +137,7 @@ export function releaseLeftover(
   agent: AgentOffer,
   nowMs: number,
 ): readonly Operation[] | undefined {
-  const owner = ownerLabels(knownFrameworkId(state), leftover.place.reservation);
-  const held = heldResources(state, leftover.place, agent);
+  const { held, owner } = ownResources(state, leftover.place, agent);
   if (!isWhole(leftover.place, held, owner)) return undefined;
   const volumes = held.filter((resource) => resource.volume !== undefined);
   const id = state.operationFeedback ? releaseId(leftover, nowMs) : undefined;
@@ -150,9 +147,15 @@ export function releaseLeftover(
   ];
 }
 
-function heldResources(state: State, place: Place, agent: AgentOffer): readonly Resource[] {
+/** What an offer has of a place's reservation, and the labels that tell it. */
+export function ownResources(
+  state: State,
+  place: Place,
+  agent: AgentOffer,
+): { readonly held: readonly Resource[]; readonly owner: Labels } {
   const owner = ownerLabels(knownFrameworkId(state), place.reservation);
-  return agent.offers.flatMap((offer) => offer.resources).filter((resource) => isReserved(resource, owner));
+  const held = agent.offers.flatMap((offer) => offer.resources).filter((resource) => isReserved(resource, owner));
+  return { held, owner };
 }
 
 /** Whether everything of the reservation is there; its disk as the volume or, before its CREATE or after its DESTROY, as plain disk. */
@@ -230,12 +233,14 @@ function startOn(
     killGraceMs: GRACE_MS,
     discovery: { name: node.id, ports: place.footprint.ports },
   };
+  const { drainUntilMs: _before, ...fresh } = node;
   const launched: NodeRecord = {
-    ...node,
+    ...fresh,
     phase: "launching",
     sinceMs: nowMs,
     healthy: false,
-    task: { taskId, executorId },
+    task: { taskId, executor },
+    config: cluster.record.config,
   };
   return { node: launched, operations: [launch([task])] };
 }
@@ -287,6 +292,7 @@ function nodeTask(state: State, cluster: ClusterState, node: NodeRecord, place: 
     hostname: place.hostname,
     datacenter: spec.datacenter,
     rack: self.rack,
+    oneRack: spec.rackAttribute === undefined,
     cpus: spec.resources.cpus,
     memMb: spec.resources.memMb,
     ports: place.footprint.ports,
@@ -296,5 +302,6 @@ function nodeTask(state: State, cluster: ClusterState, node: NodeRecord, place: 
     settings: spec.settings,
     graceMs: GRACE_MS,
     token: state.framework.token,
+    ...(state.settings.sharedStore === undefined ? {} : { store: state.settings.sharedStore }),
   };
 }

@@ -1,6 +1,7 @@
 // A cluster's nodes as its database's rules see them, and whether a node may start.
 import { findDatabase } from "../databases/all.ts";
-import type { Database, Member } from "../databases/database.ts";
+import type { Database } from "../databases/database.ts";
+import type { Member } from "../databases/node.ts";
 import type { Reason } from "../std/reason.ts";
 import type { ClusterState, NodeRecord } from "./state.ts";
 

@@ -4,12 +4,13 @@ import type { Operation } from "../mesos/operations.ts";
 import { free } from "../mesos/resources.ts";
 import type { Reason } from "../std/reason.ts";
 import type { Draft } from "./draft.ts";
+import { launchAdmin } from "./admin.ts";
 import { infeasible, type AgentOffer, type Scene } from "./feasible.ts";
 import { needOf, placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
 import { databaseOf, startReasons } from "./members.ts";
 import { rank } from "./rank.ts";
 import { releaseId } from "./release.ts";
-import { REVIVE_TOKENS, type ClusterState, type NodeRecord } from "./state.ts";
+import { REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 import { wants, type Want } from "./wants.ts";
 
 /** Refusal of what nobody needs; an agent that gets more room, and a REVIVE, come through all the same. */
@@ -67,6 +68,8 @@ class Round {
   readonly #operations = new Map<string, Operation[]>();
   readonly #launched = new Set<string>();
   readonly #partial = new Set<string>();
+  /** Nodes that got an admin task: what is kept for such tasks does for one at a time. */
+  readonly #asked = new Set<string>();
   #unmet = false;
 
   constructor(draft: Draft, agents: ReadonlyMap<string, AgentOffer>) {
@@ -94,6 +97,8 @@ class Round {
             : this.#relaunch(want.cluster, want.node, agent);
         return started === undefined ? this.#missed(agent, want.node.place?.reservation ?? "") : this.#launch(started);
       }
+      case "admin":
+        return this.#admin(want.plan, want.index);
       case "place":
         return this.#place(want.node);
     }
@@ -101,6 +106,24 @@ class Round {
 
   #relaunch(cluster: ClusterState, node: NodeRecord, agent: AgentOffer): Launch | undefined {
     return relaunchNode(this.#draft.state, cluster, node, agent, this.#draft.nowMs);
+  }
+
+  #admin(plan: PlanRecord, index: number): void {
+    const { state } = this.#draft;
+    const cluster = state.clusters.get(plan.cluster);
+    const step = plan.steps[index];
+    const node = step?.node === undefined ? undefined : cluster?.nodes.get(step.node);
+    const agent = this.#agents.get(node?.place?.agentId ?? "");
+    if (cluster === undefined || step === undefined || node === undefined) return;
+    if (agent !== undefined && this.#asked.has(node.id)) return;
+    const launched = agent === undefined ? undefined : launchAdmin(state, cluster, node, step, agent);
+    if (agent === undefined || launched === undefined) return this.#missed(agent, node.place?.reservation ?? "");
+    const current = state.plans.get(plan.id) ?? plan;
+    const begun: Step = { ...launched.step, startedMs: step.startedMs ?? this.#draft.nowMs };
+    this.#draft.putFramework({ ...state.framework, launches: state.framework.launches + 1 });
+    this.#draft.putPlan({ ...current, steps: current.steps.with(index, begun) });
+    this.#asked.add(node.id);
+    this.#add(agent.agentId, launched.operations);
   }
 
   /** An earlier want of this round may have taken the turn of a later one. */

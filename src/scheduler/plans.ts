@@ -1,6 +1,8 @@
 // Plans: an operator's command or a failure as a flat, durable list of steps over nodes. A step's progress is read off its
 // node, so a plan goes on after a restart where it was.
+import type { StepSketch } from "../databases/database.ts";
 import type { Draft } from "./draft.ts";
+import { killTask } from "./kills.ts";
 import { giveBack } from "./release.ts";
 import {
   activePlans,
@@ -21,14 +23,21 @@ export function beginPlan(draft: Draft, kind: PlanKind, clusterName: string, ste
   if (cluster === undefined) throw new Error(`Cannot begin a ${kind} plan: cluster "${clusterName}" is unknown`);
   const id = `${clusterName}-${kind}-${cluster.record.nextPlan}`;
   draft.putCluster({ ...cluster.record, nextPlan: cluster.record.nextPlan + 1 });
-  draft.putPlan({ schema: SCHEMA, id, kind, cluster: clusterName, status: "running", createdMs: draft.nowMs, steps });
+  const nothing =
+    steps.length === 0 ? { status: "done" as const, endedMs: draft.nowMs } : { status: "running" as const };
+  draft.putPlan({ schema: SCHEMA, id, kind, cluster: clusterName, createdMs: draft.nowMs, steps, ...nothing });
   prunePlans(draft);
   return id;
 }
 
-/** A step that has not begun. */
-export function step(type: StepType, node?: string): Step {
-  return { type, status: "pending", ...(node === undefined ? {} : { node }) };
+/** Steps that have not begun, as a database sketched them. */
+export function stepsOf(sketches: readonly StepSketch[]): readonly Step[] {
+  return sketches.map((sketch) => ({ ...sketch, status: "pending" }));
+}
+
+/** One step that has not begun and waits for no other. */
+export function step(type: StepType, node: string): Step {
+  return { type, node, after: [], status: "pending" };
 }
 
 /** Makes sure that some plan brings the node back: the one that is at it, or a recover plan of its own. */
@@ -51,7 +60,7 @@ export function advancePlans(draft: Draft): void {
 function advancePlan(draft: Draft, plan: PlanRecord): void {
   let steps = plan.steps;
   for (const [index, current] of steps.entries()) {
-    if (current.status === "done" || isBlocked(steps, index)) continue;
+    if (current.status === "done" || isBlocked(steps, current)) continue;
     const status = advanceStep(draft, plan, current);
     if (status === current.status) continue;
     const next: Step = {
@@ -68,12 +77,9 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
   if (done) draft.act({ type: "note", level: "info", text: `Plan ${plan.id} is done` });
 }
 
-/** "release" comes after its node's "stop", "forget" after everything. */
-export function isBlocked(steps: readonly Step[], index: number): boolean {
-  const current = steps[index];
-  return steps
-    .slice(0, index)
-    .some((earlier) => earlier.status !== "done" && (current?.type === "forget" || earlier.node === current?.node));
+/** Whether a step waits for others of its plan. */
+export function isBlocked(steps: readonly Step[], current: Step): boolean {
+  return current.after.some((index) => steps[index]?.status !== "done");
 }
 
 /** Does what can be done for one step now; returns its status after that. */
@@ -86,6 +92,9 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       return node.task === undefined ? current.status : "running";
     case "stop":
       return node === undefined || stopNode(draft, node) ? "done" : "running";
+    case "admin":
+      // Offers, and what Mesos says of its task, take it further.
+      return node === undefined ? "done" : current.status;
     case "release":
       return node === undefined || releaseNode(draft, node) ? "done" : "running";
     case "forget":
@@ -97,36 +106,58 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
 /** Kills the node's task if there is one. True once there is none. */
 function stopNode(draft: Draft, node: NodeRecord): boolean {
   if (node.task === undefined) {
-    if (node.phase !== "stopped") draft.putNode({ ...node, phase: "stopped", sinceMs: draft.nowMs });
+    if (node.phase !== "stopped" && node.phase !== "lost")
+      draft.putNode({ ...node, phase: "stopped", sinceMs: draft.nowMs });
     return true;
   }
+  if (node.phase === "running" && !isDrained(draft, node)) return false;
+  if (node.phase !== "stopping") draft.putNode({ ...node, phase: "stopping", sinceMs: draft.nowMs });
   const { agentId } = node.place ?? {};
   if (agentId === undefined) throw new Error(`Cannot stop node "${node.id}": it has a task and no place`);
-  if (node.phase !== "stopping") draft.putNode({ ...node, phase: "stopping", sinceMs: draft.nowMs });
-  if (!draft.state.kills.has(node.task.taskId)) {
-    draft.set({
-      kills: new Map(draft.state.kills).set(node.task.taskId, { agentId, attempt: 0, nextMs: draft.nowMs }),
-    });
-  }
+  killTask(draft, node.task.taskId, agentId);
   return false;
 }
 
-/** Gives the node's reservation and volume back, then forgets the node. True once all is gone. */
+/** Tells directors that the node goes, and waits until its clients had their time. A cluster that is destroyed needs none. */
+function isDrained(draft: Draft, node: NodeRecord): boolean {
+  if (draft.state.clusters.get(node.cluster)?.record.goal === "removed") return true;
+  if (node.drainUntilMs === undefined) {
+    draft.putNode({ ...node, drainUntilMs: draft.nowMs + draft.state.settings.drainMs });
+    return draft.state.settings.drainMs === 0;
+  }
+  return draft.nowMs >= node.drainUntilMs;
+}
+
+/**
+ * Gives the node's reservation and volume back, then forgets the node. True once all is gone, as far as can be: what is on an
+ * agent that is out of sight is remembered as a leftover and given back when the agent comes back.
+ */
 function releaseNode(draft: Draft, node: NodeRecord): boolean {
+  const { place, task } = node;
+  const gone = node.lastFailure?.state === "TASK_GONE_BY_OPERATOR" && node.phase === "lost";
+  if (place === undefined || gone) {
+    draft.forgetNode(node);
+    return true;
+  }
+  if (node.phase === "lost" || node.phase === "unreachable") {
+    giveBack(draft, node, place, true);
+    if (task !== undefined) killTask(draft, task.taskId, place.agentId);
+    draft.forgetNode(node);
+    return true;
+  }
   if (node.phase !== "releasing") {
-    if (node.place !== undefined) giveBack(draft, node, node.place, true);
+    giveBack(draft, node, place, true);
     draft.putNode({ ...node, phase: "releasing", sinceMs: draft.nowMs });
   }
-  const { place } = node;
-  if (place !== undefined && draft.state.leftovers.has(place.reservation)) return false;
+  if (draft.state.leftovers.has(place.reservation)) return false;
   draft.forgetNode(node);
   return true;
 }
 
-/** Ends a cluster's plans that a later command makes pointless. */
-export function abortPlans(draft: Draft, cluster: string): void {
-  for (const plan of activePlans(draft.state, cluster))
-    draft.putPlan({ ...plan, status: "aborted", endedMs: draft.nowMs });
+/** Ends a plan before its end: its admin tasks are killed, its nodes stay as they are. */
+export function abortPlan(draft: Draft, plan: PlanRecord): void {
+  for (const { task } of plan.steps) if (task !== undefined) killTask(draft, task.taskId, task.agentId);
+  draft.putPlan({ ...plan, status: "aborted", endedMs: draft.nowMs });
 }
 
 function prunePlans(draft: Draft): void {

@@ -1,6 +1,8 @@
 // What the scheduler knows: the records that it keeps in the store, and what it may forget at a restart.
 import type { ClusterSpec } from "../databases/cluster.ts";
+import type { StepSketch } from "../databases/database.ts";
 import type { NodeFailure } from "../databases/node.ts";
+import type { ExecutorInfo } from "../mesos/task.ts";
 import type { Seed } from "../std/random.ts";
 import type { Reason } from "../std/reason.ts";
 
@@ -27,6 +29,8 @@ export type ClusterRecord = {
   /** Number of the next node; a number is never used twice. */
   readonly nextNode: number;
   readonly nextPlan: number;
+  /** Grows with every change of the spec that nodes take over by a restart. */
+  readonly config: number;
   /** "removed": a remove plan is at work, nothing is started any more. */
   readonly goal: "running" | "removed";
 };
@@ -92,7 +96,9 @@ export type NodeRecord = {
   readonly sinceMs: number;
   readonly place?: Place;
   /** The task that may be alive: set before the launch is sent, gone with the terminal status. */
-  readonly task?: { readonly taskId: string; readonly executorId: string };
+  readonly task?: { readonly taskId: string; readonly executor: ExecutorInfo };
+  /** The cluster's `config` that the present or last task was launched with. */
+  readonly config: number;
   /** Fixed with the first place; a database's data belongs to its rack. */
   readonly rack?: string;
   /** Which volume of this node the present one is, from 1. */
@@ -101,25 +107,47 @@ export type NodeRecord = {
   readonly joined: boolean;
   /** False while the running node's probes fail. */
   readonly healthy: boolean;
+  /** Set while a plan is about to stop the running node: until then its clients may finish, and no new ones come. */
+  readonly drainUntilMs?: number;
   /** Failures in a row; the next start waits until `retryAtMs`. */
   readonly failures: number;
   readonly retryAtMs: number;
   readonly lastFailure?: Failure;
 };
 
-export type StepType = "start" | "stop" | "release" | "forget";
+export type StepType = StepSketch["type"] | "forget";
 export type StepStatus = "pending" | "running" | "done";
 
 export type Step = {
   readonly type: StepType;
   /** Node id; "forget" has none: it is about the cluster. */
   readonly node?: string;
+  /** Of "admin": what the database is asked for. */
+  readonly operation?: string;
+  readonly args?: Readonly<Record<string, string>>;
+  /** Indexes of the steps that must be done before this one. */
+  readonly after: readonly number[];
   readonly status: StepStatus;
   readonly startedMs?: number;
   readonly endedMs?: number;
+  /** Of "admin": the task that may be at work; set before its launch is sent. */
+  readonly task?: { readonly taskId: string; readonly agentId: string };
+  /** Of "admin": how often its task failed in a row, and when the next is due. */
+  readonly trouble?: { readonly failures: number; readonly retryAtMs: number; readonly last: Failure };
 };
 
-export type PlanKind = "deploy" | "recover" | "remove";
+export type PlanKind =
+  | "deploy"
+  | "recover"
+  | "remove"
+  | "add"
+  | "leave"
+  | "restart"
+  | "configure"
+  | "stop"
+  | "start"
+  | "replace"
+  | "operate";
 
 /** Record `plans/<id>`: an operator's command or a failure, as steps that survive the scheduler. */
 export type PlanRecord = {
@@ -161,6 +189,10 @@ export type Settings = {
   readonly principal?: string;
   /** Where agents fetch this binary from. */
   readonly artifactUri: string;
+  /** How long clients of a node may finish before a plan stops it. */
+  readonly drainMs: number;
+  /** The store's URL, where agents can reach the store too. */
+  readonly sharedStore?: string;
 };
 
 export type State = {
@@ -245,6 +277,18 @@ export function nodeOfTask(taskId: string): string | undefined {
 export function findNode(state: State, nodeId: string): NodeRecord | undefined {
   const cluster = clusterOf(state.framework.name, nodeId);
   return cluster === undefined ? undefined : state.clusters.get(cluster)?.nodes.get(nodeId);
+}
+
+/** The running plan and step that an admin task works for. */
+export function findAdminStep(
+  state: State,
+  taskId: string,
+): { readonly plan: PlanRecord; readonly index: number } | undefined {
+  for (const plan of state.plans.values()) {
+    const index = plan.status === "running" ? plan.steps.findIndex(({ task }) => task?.taskId === taskId) : -1;
+    if (index !== -1) return { plan, index };
+  }
+  return undefined;
 }
 
 /** Plans of a cluster that are not finished. */

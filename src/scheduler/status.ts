@@ -1,11 +1,13 @@
 // What Mesos says about a task, taken over into its node.
-import { FAILURE_LABEL, type NodeFailure } from "../databases/node.ts";
 import { isTerminal, type TaskStatus } from "../mesos/task.ts";
 import { backoffMs, type Backoff } from "../std/backoff.ts";
+import { adminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
+import { forgetKill, killTask } from "./kills.ts";
 import { ensureRecovery } from "./plans.ts";
 import { giveBack } from "./release.ts";
-import { findNode, nodeOfTask, type Failure, type NodeRecord } from "./state.ts";
+import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
+import { failureOf } from "./status-words.ts";
 
 /** Wait before the second start after a failure and all further ones; the first is tried at once. */
 const CRASH_BACKOFF: Backoff = { initialMs: 10_000, factor: 2, maxMs: 300_000, jitter: 0.2 };
@@ -21,10 +23,13 @@ export function taskStatus(draft: Draft, status: TaskStatus): void {
   settle(draft, status.taskId);
   const nodeId = nodeOfTask(status.taskId);
   const node = nodeId === undefined ? undefined : findNode(draft.state, nodeId);
-  if (node === undefined) orphanTask(draft, status);
-  else if (node.task?.taskId !== status.taskId) supersededTask(draft, node, status);
-  else if (isTerminal(status.state)) ended(draft, node, status);
-  else alive(draft, node, status);
+  const admin = findAdminStep(draft.state, status.taskId);
+  if (admin !== undefined) adminStatus(draft, admin.plan, admin.index, status);
+  else if (node?.task !== undefined && node.task.taskId === status.taskId) {
+    if (isTerminal(status.state)) ended(draft, node, status);
+    else alive(draft, node, status);
+  } else if (node !== undefined || isOfLeftover(draft.state, nodeId)) supersededTask(draft, status);
+  else orphanTask(draft, status);
   const { agentId, taskId, uuid } = status;
   if (uuid !== undefined && agentId !== undefined) draft.act({ type: "acknowledge", agentId, taskId, uuid });
 }
@@ -53,27 +58,23 @@ function orphanTask(draft: Draft, status: TaskStatus): void {
   draft.set({ orphans });
 }
 
-/** An earlier task of a node that has gone on: two processes of one node must not live. */
-function supersededTask(draft: Draft, node: NodeRecord, status: TaskStatus): void {
-  const kills = new Map(draft.state.kills);
-  if (isTerminal(status.state)) kills.delete(status.taskId);
-  else if (status.agentId !== undefined && !kills.has(status.taskId)) {
-    kills.set(status.taskId, { agentId: status.agentId, attempt: 0, nextMs: draft.nowMs });
-    draft.act({
-      type: "note",
-      level: "warn",
-      text: `Task "${status.taskId}" of node "${node.id}" is superseded and alive: killed`,
-    });
-  }
-  draft.set({ kills });
+/** Whether the node was replaced or removed while its agent was out of sight: nothing of it may go on. */
+function isOfLeftover(state: State, nodeId: string | undefined): boolean {
+  return [...state.leftovers.values()].some(({ node }) => node === nodeId);
+}
+
+/** A task whose node or plan has gone on without it: two processes of one node must not live, nor two tasks of one step. */
+function supersededTask(draft: Draft, { taskId, state, agentId }: TaskStatus): void {
+  if (isTerminal(state)) return forgetKill(draft, taskId);
+  if (agentId === undefined || draft.state.kills.has(taskId)) return;
+  killTask(draft, taskId, agentId);
+  draft.act({ type: "note", level: "warn", text: `Task "${taskId}" is superseded and alive: killed` });
 }
 
 function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const phase = alivePhase(node, status);
   const joined = node.joined || status.state === "TASK_RUNNING";
-  if (status.message !== undefined) {
-    draft.set({ messages: new Map(draft.state.messages).set(node.id, status.message.slice(0, 500)) });
-  }
+  if (status.message !== undefined) draft.say(node.id, status.message);
   const healthy = status.state === "TASK_RUNNING" ? (status.healthy ?? true) : node.healthy;
   if (phase === node.phase && joined === node.joined && healthy === node.healthy) return;
   draft.putNode({ ...node, phase, joined, healthy, ...(phase === node.phase ? {} : { sinceMs: draft.nowMs }) });
@@ -96,9 +97,7 @@ function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
 
 function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const { task: _ended, ...rest } = node;
-  const kills = new Map(draft.state.kills);
-  kills.delete(status.taskId);
-  draft.set({ kills });
+  forgetKill(draft, status.taskId);
   if (node.phase === "stopping") {
     draft.putNode({ ...rest, phase: "stopped", sinceMs: draft.nowMs });
     return;
@@ -133,19 +132,4 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
 function neverTook(node: NodeRecord, status: TaskStatus): boolean {
   if (node.joined || node.phase !== "launching") return false;
   return status.source === "MASTER" || status.state === "TASK_DROPPED" || status.state === "TASK_ERROR";
-}
-
-function failureOf(nowMs: number, status: TaskStatus): Failure {
-  const reason = status.reason === undefined || status.reason === "RECONCILIATION" ? "" : ` (${status.reason})`;
-  const kind = status.labels[FAILURE_LABEL];
-  return {
-    atMs: nowMs,
-    state: status.state,
-    message: `${status.state}${reason}${status.message === undefined ? "" : `: ${status.message}`}`.slice(0, 2000),
-    ...(isNodeFailure(kind) ? { kind } : {}),
-  };
-}
-
-function isNodeFailure(kind: string | undefined): kind is NodeFailure {
-  return kind === "empty-volume" || kind === "foreign-volume";
 }

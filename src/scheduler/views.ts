@@ -1,6 +1,7 @@
 // The state as the API shows it. Reasons are worked out here, when somebody asks.
 import type { ClusterView, EndpointsView, NodeView, PlanView, StepView } from "../databases/api.ts";
 import type { Reason } from "../std/reason.ts";
+import { adminReasons } from "./admin.ts";
 import { databaseOf, nodesInOrder, startReasons } from "./members.ts";
 import { isBlocked } from "./plans.ts";
 import { activePlans, type ClusterState, type NodeRecord, type PlanRecord, type State, type Step } from "./state.ts";
@@ -81,25 +82,30 @@ export function planView(state: State, plan: PlanRecord, nowMs: number): PlanVie
     status: plan.status,
     created: iso(plan.createdMs),
     ...(plan.endedMs === undefined ? {} : { ended: iso(plan.endedMs) }),
-    steps: plan.steps.map((step, index) => stepView(state, plan, step, index, nowMs)),
+    steps: plan.steps.map((step) => stepView(state, plan, step, nowMs)),
   };
 }
 
-function stepView(state: State, plan: PlanRecord, step: Step, index: number, nowMs: number): StepView {
+function stepName(plan: PlanRecord, step: Step): string {
+  return `${step.operation ?? step.type} ${step.node ?? plan.cluster}`;
+}
+
+function stepView(state: State, plan: PlanRecord, step: Step, nowMs: number): StepView {
   const isOpen = plan.status === "running" && step.status !== "done";
   const explanation = isOpen && step.type === "start" ? state.explanations.get(step.node ?? "") : undefined;
   const { startedMs, endedMs } = step;
   return {
-    name: `${step.type} ${step.node ?? plan.cluster}`,
+    name: stepName(plan, step),
     type: step.type,
     status: step.status,
-    waitsFor: isOpen ? [...stepWaits(state, plan, step, index, nowMs)] : [],
+    waitsFor: isOpen ? [...stepWaits(state, plan, step, nowMs)] : [],
     agents: [...(explanation?.agents ?? [])].map(([agentId, { hostname, reasons }]) => ({
       agentId,
       hostname,
       reasons: [...reasons],
     })),
     ...(step.node === undefined ? {} : { node: step.node }),
+    ...(step.operation === undefined ? {} : { operation: step.operation }),
     ...(startedMs === undefined
       ? {}
       : { started: iso(startedMs), seconds: seconds((endedMs ?? plan.endedMs ?? nowMs) - startedMs) }),
@@ -108,18 +114,34 @@ function stepView(state: State, plan: PlanRecord, step: Step, index: number, now
 }
 
 /** Why an open step of a running plan is not done. Never empty: somebody is always waited for. */
-function stepWaits(state: State, plan: PlanRecord, step: Step, index: number, nowMs: number): readonly Reason[] {
+function stepWaits(state: State, plan: PlanRecord, step: Step, nowMs: number): readonly Reason[] {
   const cluster = state.clusters.get(plan.cluster);
   const node = step.node === undefined ? undefined : cluster?.nodes.get(step.node);
-  if (isBlocked(plan.steps, index))
-    return [{ check: "order", found: "an earlier step is open", wanted: "all before it done" }];
+  if (isBlocked(plan.steps, step)) {
+    const open = step.after.flatMap((index) => plan.steps[index] ?? []).filter(({ status }) => status !== "done");
+    const found = open.slice(0, 3).map((earlier) => `"${stepName(plan, earlier)}" ${earlier.status}`);
+    const more = open.length > found.length ? ` and ${open.length - found.length} more` : "";
+    return [{ check: "order", found: `${found.join(", ")}${more}`, wanted: "done" }];
+  }
   if (!state.connected)
     return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
   if (cluster === undefined || node === undefined) return [];
   if (step.type === "release") return releaseWaits(state, node);
+  if (step.type === "admin") return adminWaits(state, node, step, nowMs);
   if (node.task !== undefined) return [taskWait(state, node)];
   const reasons = startReasons(cluster, node, nowMs);
   return reasons.length > 0 ? reasons : [offerWait(state, node)];
+}
+
+function adminWaits(state: State, node: NodeRecord, step: Step, nowMs: number): readonly Reason[] {
+  if (step.task !== undefined) {
+    const found = state.messages.get(step.task.taskId) ?? "sent to its executor";
+    return [{ check: step.operation ?? "operation", found, wanted: "the end of the operation" }];
+  }
+  const reasons = adminReasons(node, step, nowMs);
+  if (reasons.length > 0) return reasons;
+  const wanted = `an offer of agent "${node.place?.hostname}" with what is kept for operations`;
+  return [{ check: "offer", found: "none with its reservation", wanted }];
 }
 
 /** Since when is a time of day, not a count of seconds: who follows a plan sees a reason once, not every second. */
@@ -131,6 +153,13 @@ function taskWait(state: State, node: NodeRecord): Reason {
       return { check: "launch", found: `sent, no answer ${since}`, wanted: "a fetched and started executor" };
     case "stopping":
       return { check: "stop", found: `killed ${since}`, wanted: "the end of its task" };
+    case "running":
+      if (node.drainUntilMs === undefined) break;
+      return {
+        check: "drain",
+        found: "clients may finish",
+        wanted: `their time to be over at ${iso(node.drainUntilMs)}`,
+      };
     case "unreachable":
       return {
         check: "agent",
@@ -138,8 +167,8 @@ function taskWait(state: State, node: NodeRecord): Reason {
         wanted: "the agent back, or a replacement of the node",
       };
     default:
-      return { check: "ready", found: said ?? "starting", wanted: "a node that serves" };
   }
+  return { check: "ready", found: said ?? "starting", wanted: "a node that serves" };
 }
 
 function offerWait(state: State, node: NodeRecord): Reason {

@@ -1,10 +1,13 @@
 // What is missing, in order of right: what is to be given back, then nodes that have their data on an agent, then new ones.
+import { adminReasons } from "./admin.ts";
 import { startReasons } from "./members.ts";
-import type { ClusterState, LeftoverRecord, NodeRecord, State } from "./state.ts";
+import { isBlocked } from "./plans.ts";
+import type { ClusterState, LeftoverRecord, NodeRecord, PlanRecord, State } from "./state.ts";
 
 /** Something that only an offer can give. `key` tells one attempt from the next. */
 export type Want =
   | { readonly type: "release"; readonly key: string; readonly leftover: LeftoverRecord }
+  | { readonly type: "admin"; readonly key: string; readonly plan: PlanRecord; readonly index: number }
   | { readonly type: "relaunch"; readonly key: string; readonly cluster: ClusterState; readonly node: NodeRecord }
   | { readonly type: "place"; readonly key: string; readonly cluster: ClusterState; readonly node: NodeRecord };
 
@@ -27,6 +30,27 @@ export function wants(state: State, nowMs: number): readonly Want[] {
   for (const { cluster, node } of starts) {
     if (node.place === undefined) found.push({ type: "place", key: `place:${node.id}:${node.sinceMs}`, cluster, node });
   }
+  return [...found, ...adminWants(state, nowMs)];
+}
+
+/** Admin steps that are due and have no task. */
+function adminWants(state: State, nowMs: number): readonly Want[] {
+  const found: Want[] = [];
+  for (const plan of state.plans.values()) {
+    if (plan.status !== "running") continue;
+    for (const [index, step] of plan.steps.entries()) {
+      if (step.type !== "admin" || step.status === "done" || step.task !== undefined || isBlocked(plan.steps, step))
+        continue;
+      const node = step.node === undefined ? undefined : state.clusters.get(plan.cluster)?.nodes.get(step.node);
+      if (node === undefined || adminReasons(node, step, nowMs).length > 0) continue;
+      found.push({
+        type: "admin",
+        key: `admin:${plan.id}:${index}:${step.trouble?.failures ?? 0}:${node.sinceMs}`,
+        plan,
+        index,
+      });
+    }
+  }
   return found;
 }
 
@@ -40,6 +64,7 @@ function nodesToStart(state: State): readonly { readonly cluster: ClusterState; 
     if (cluster === undefined || cluster.record.goal !== "running") continue;
     for (const step of plan.steps) {
       if (step.type !== "start" || step.status === "done" || step.node === undefined) continue;
+      if (isBlocked(plan.steps, step)) continue;
       const node = cluster.nodes.get(step.node);
       if (node !== undefined && node.task === undefined && isStartable(node)) found.push({ cluster, node });
     }

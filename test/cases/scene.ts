@@ -24,7 +24,7 @@ export const BODY = {
 };
 
 function freshState(): State {
-  const settings = { role: "ringmaster", artifactUri: "https://artifacts.example/ringmaster" };
+  const settings = { role: "ringmaster", artifactUri: "https://artifacts.example/ringmaster", drainMs: 10_000 };
   const framework = { schema: 1, name: "ringmaster", launches: 1, token: "t" };
   return initialState(settings, 1, { framework, clusters: new Map(), plans: new Map(), leftovers: new Map() });
 }

@@ -161,7 +161,7 @@ describe("failures", () => {
     scene.status(node.task?.taskId ?? "", "TASK_FAILED", { message: "exit code 137" });
     expect(scene.phases()).toEqual({ 1: "running", 2: "down", 3: "running" });
     expect(scene.state.plans.get("demo-recover-2")?.steps).toEqual([
-      { type: "start", node: node.id, status: "pending" },
+      { type: "start", node: node.id, after: [], status: "pending" },
     ]);
     expect(scene.actions.map(({ type }) => type)).toContain("revive");
     scene.offer(offerOf("a2"), offerOf("a4"));
@@ -320,7 +320,7 @@ describe("destroying", () => {
         reply: {
           type: "refused",
           why: "unknown",
-          message: 'Cannot destroy cluster "nope": there is none of that name; there are "demo"',
+          message: 'Cannot find cluster "nope"; there are "demo"',
           faults: [],
         },
       },

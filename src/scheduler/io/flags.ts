@@ -46,6 +46,11 @@ function seconds(text: string): number {
   return value;
 }
 
+/** Seconds that may be 0. */
+function patience(text: string): number {
+  return text === "0" ? 0 : seconds(text);
+}
+
 /** Reads the flags; a wrong one ends the process with code 2, --help with 0. */
 export function readFlags(args: readonly string[]) {
   const program = new Command("ringmaster scheduler")
@@ -75,6 +80,7 @@ export function readFlags(args: readonly string[]) {
       30,
     )
     .option("--failover-timeout <seconds>", "how long Mesos keeps nodes running without a scheduler", seconds, 604_800)
+    .option("--drain <seconds>", "how long clients of a node may finish before a plan stops it", patience, 10)
     .option("--user <user>", "user that executors run as (default: the user of the scheduler)")
     .option("--log-level <level>", "debug, info, warn or error", "info")
     .option("--log-json", "JSON lines even on a terminal")

@@ -7,7 +7,8 @@ import { createLog, type Log } from "../../std/io/log.ts";
 import { openStore } from "../../store/io/open.ts";
 import type { Lock, Store } from "../../store/store.ts";
 import { initialState, type Settings, type State } from "../state.ts";
-import { createApi, MAX_BODY_BYTES } from "./api.ts";
+import { createApi } from "./api.ts";
+import { MAX_BODY_BYTES } from "./api-answers.ts";
 import { readFlags, type SchedulerFlags } from "./flags.ts";
 import { loadRecords } from "./load.ts";
 import { createMetrics } from "./metrics.ts";
@@ -23,7 +24,10 @@ export async function main(args: readonly string[]): Promise<number> {
   const stopped = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stopped.abort(new Error(signal)));
 
-  const store = await openStore(flags.store, { root: `/ringmaster/${flags.name}` });
+  const store = await openStore(flags.store, {
+    root: `/ringmaster/${flags.name}`,
+    onTrouble: (error) => log.warn({ reason: error.message }, "The store has trouble"),
+  });
   let loop: Loop | undefined;
   const metrics = createMetrics(() => loop?.state);
   const server = serve(flags, { state: () => loop?.state, loop: () => loop, metrics: metrics.text });
@@ -90,6 +94,7 @@ type Served = {
 function serve(flags: SchedulerFlags, served: Served): { readonly url: string; readonly stop: () => Promise<void> } {
   const app = createApi({
     state: served.state,
+    changes: (listener) => served.loop()?.changes(listener) ?? (() => undefined),
     submit: (command) => {
       const loop = served.loop();
       return loop === undefined ? Promise.reject(new Error("another scheduler leads")) : loop.submit(command);
@@ -106,7 +111,7 @@ function serve(flags: SchedulerFlags, served: Served): { readonly url: string; r
       port: flags.http.port,
       development: false,
       maxRequestBodySize: MAX_BODY_BYTES,
-      fetch: (request) => app.fetch(request),
+      fetch: (request, bun) => app.fetch(request, { server: bun }),
     });
     const host = flags.advertise ?? (flags.http.hostname === "0.0.0.0" ? "127.0.0.1" : flags.http.hostname);
     return { url: `http://${host}:${server.port}`, stop: () => server.stop(true) };
@@ -122,6 +127,8 @@ function settingsOf(flags: SchedulerFlags, url: string, credential: Credential |
   return {
     role: flags.role ?? flags.name,
     artifactUri: flags.artifactUri ?? `${url}/static/ringmaster`,
+    drainMs: flags.drain * 1000,
+    ...(flags.store.startsWith("zk://") ? { sharedStore: flags.store } : {}),
     ...(credential === undefined ? {} : { principal: credential.principal }),
   };
 }

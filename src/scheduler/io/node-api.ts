@@ -2,32 +2,29 @@
 import type { NodeRecord } from "../state.ts";
 
 /** How long an executor may take; databases answer slowly while they start. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 
-export type NodeAnswer =
+type NodeAnswer =
   { readonly status: number; readonly answer: unknown } | { readonly status: 404 | 502; readonly error: string };
 
-/** One of the database's reads ("status", …), as the executor answers it. */
-export async function readNode(node: NodeRecord, read: string, token: string): Promise<NodeAnswer> {
-  const port = node.place?.footprint.ports.api;
+/** GET of a path below /v1/; the answer as JSON, or as the text that it is. */
+export async function askExecutor(node: NodeRecord, path: string, token: string): Promise<NodeAnswer> {
+  const port = node.place?.footprint.ports["api"];
   if (node.place === undefined || port === undefined || node.task === undefined) {
     return { status: 502, error: `Cannot ask node "${node.id}": it is ${node.phase} and has no executor` };
   }
-  const url = `http://${node.place.hostname}:${port}/v1/read/${encodeURIComponent(read)}`;
+  const url = `http://${node.place.hostname}:${port}/v1/${path}`;
   try {
-    const response = await fetch(url, {
-      headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
+    const headers = { authorization: `Bearer ${token}` };
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
     const text = await response.text();
-    if (response.status === 404)
-      return { status: 404, error: `Cannot ask node "${node.id}": it has no read "${read}"` };
-    return { status: response.status, answer: parsed(text) };
+    if (response.ok) return { status: response.status, answer: parsed(text) };
+    const said = `${response.status} ${text.slice(0, 500)}`;
+    const status = response.status === 404 ? 404 : 502;
+    return { status, error: `Cannot ask node "${node.id}" for "${path}": it answered ${said}` };
   } catch (error) {
-    return {
-      status: 502,
-      error: `Cannot ask node "${node.id}" at ${url}: ${error instanceof Error ? error.message : String(error)}`,
-    };
+    const why = error instanceof Error ? error.message : String(error);
+    return { status: 502, error: `Cannot ask node "${node.id}" at "${url}": ${why}` };
   }
 }
 

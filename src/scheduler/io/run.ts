@@ -14,7 +14,7 @@ const MAX_COMMANDS = 1000;
 const TICK_MS = 1000;
 
 /** Too many commands wait. */
-class Overloaded extends Error {
+export class Overloaded extends Error {
   override readonly name = "Overloaded";
 }
 
@@ -36,6 +36,7 @@ export type LoopOptions = {
 export class Loop {
   readonly #options: LoopOptions;
   readonly #replies = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>();
+  readonly #listeners = new Set<() => void>();
   #state: State;
   #nextCommand = 1;
   #turn: Promise<void> = Promise.resolve();
@@ -60,6 +61,12 @@ export class Loop {
   /** Resolves with the error that ended the loop. */
   get ended(): Promise<Error> {
     return this.#ended.promise;
+  }
+
+  /** Calls the listener after every event that changed clusters or nodes, until the returned function is called. */
+  changes(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Takes one event in after all earlier ones; resolves when its actions are carried out. Never rejects. */
@@ -111,7 +118,9 @@ export class Loop {
     if (broken.length > 0) throw new Error(`Broken invariant after event "${event.type}": ${broken.join("; ")}`);
     await this.#save(decision.actions);
     if (this.#error !== undefined) return;
+    const isChanged = this.#state.clusters !== decision.state.clusters;
     this.#state = decision.state;
+    if (isChanged) for (const listener of this.#listeners) listener();
     for (const action of decision.actions) this.#perform(action, log);
   }
 

@@ -1,0 +1,120 @@
+// What all routes of the API share: finding things, running commands, and errors as problem+json.
+import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { type Problem, ProblemSchema } from "../../databases/api.ts";
+import type { Fault } from "../../std/reason.ts";
+import type { Command, Reply } from "../events.ts";
+import type { ClusterState, NodeRecord, State } from "../state.ts";
+import { Overloaded } from "./run.ts";
+
+/** What the API needs of the running scheduler. */
+export type ApiScheduler = {
+  /** Undefined while another scheduler leads. */
+  readonly state: () => State | undefined;
+  /** Rejects with `Overloaded` when too many commands wait, and when the scheduler ends before it could decide. */
+  readonly submit: (command: Command) => Promise<Reply>;
+  /** Calls back after every change of clusters and nodes, until the returned function is called. */
+  readonly changes: (listener: () => void) => () => void;
+  readonly metrics: () => Promise<string>;
+  readonly nowMs: () => number;
+  readonly version: string;
+};
+
+/** Largest body of a request that is read. */
+export const MAX_BODY_BYTES = 1_048_576;
+
+export const problem = {
+  description: "What was wrong",
+  content: { "application/problem+json": { schema: ProblemSchema } },
+};
+export const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  description,
+  content: { "application/json": { schema } },
+});
+export const ClusterParam = z.object({ cluster: z.string() });
+export const NodeParam = z.object({ cluster: z.string(), node: z.string() });
+
+/** An error that is answered as it is. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly status: number;
+  readonly faults: readonly Fault[];
+
+  constructor(status: number, message: string, faults: readonly Fault[] = []) {
+    super(message);
+    this.status = status;
+    this.faults = faults;
+  }
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+};
+
+export function answerProblem(c: Context, status: number, detail: string, faults: readonly Fault[] = []): Response {
+  const body: Problem = { type: "about:blank", title: TITLES[status] ?? "Error", status, detail, faults: [...faults] };
+  return c.body(JSON.stringify(body), {
+    status: status as 400,
+    headers: { "content-type": "application/problem+json" },
+  });
+}
+
+const REFUSAL_STATUS = { invalid: 400, exists: 409, conflict: 409, unknown: 404 } as const;
+
+export function leading(scheduler: ApiScheduler): State {
+  const state = scheduler.state();
+  if (state === undefined) throw new Refusal(503, "This scheduler waits for its turn: another of the same name leads");
+  return state;
+}
+
+export function findCluster(
+  scheduler: ApiScheduler,
+  name: string,
+): { readonly state: State; readonly cluster: ClusterState } {
+  const state = leading(scheduler);
+  const cluster = state.clusters.get(name);
+  if (cluster === undefined) throw new Refusal(404, `Cannot find cluster "${name}"`);
+  return { state, cluster };
+}
+
+export function findNodeOf(
+  scheduler: ApiScheduler,
+  clusterName: string,
+  nodeId: string,
+): { readonly state: State; readonly node: NodeRecord } {
+  const { state, cluster } = findCluster(scheduler, clusterName);
+  const node = cluster.nodes.get(nodeId);
+  if (node === undefined) throw new Refusal(404, `Cannot find node "${nodeId}" in cluster "${clusterName}"`);
+  return { state, node };
+}
+
+export async function command(scheduler: ApiScheduler, asked: Command): Promise<{ cluster: string; plan: string }> {
+  leading(scheduler);
+  const reply = await scheduler.submit(asked).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    const text =
+      error instanceof Overloaded ? `The scheduler is overloaded: ${why}` : `The scheduler ended meanwhile: ${why}`;
+    throw new Refusal(503, text);
+  });
+  if (reply.type === "refused") throw new Refusal(REFUSAL_STATUS[reply.why], reply.message, reply.faults);
+  return { cluster: reply.cluster, plan: reply.plan };
+}
+
+/** JSON of a body, whatever its content type says (operators send it with curl); undefined when there is none. */
+export async function bodyOf(c: Context): Promise<unknown> {
+  const text = await c.req.text();
+  if (text.trim() === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Refusal(400, `Cannot read the body as JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
