@@ -1,5 +1,5 @@
 // What all routes of the API share: finding things, running commands, and errors as problem+json.
-import { z } from "@hono/zod-openapi";
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { type Problem, ProblemSchema } from "../../databases/api.ts";
 import type { Fault } from "../../std/reason.ts";
@@ -19,6 +19,9 @@ export type ApiScheduler = {
   readonly nowMs: () => number;
   readonly version: string;
 };
+
+/** The application; `server` is Bun's, where there is a socket. */
+export type Api = OpenAPIHono<{ Bindings: { readonly server?: Bun.Server<undefined> } }>;
 
 /** Largest body of a request that is read. */
 export const MAX_BODY_BYTES = 1_048_576;

@@ -1,5 +1,5 @@
 // Routes of clusters. The names of Riak Mesos' own API are kept beside ours.
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { AcceptedSchema, ClustersViewSchema, ClusterViewSchema, EndpointsViewSchema } from "../../databases/api.ts";
@@ -7,6 +7,7 @@ import { ClusterBodySchema } from "../../databases/spec.ts";
 import { endpointsOf } from "../endpoints.ts";
 import { clusterView, endpointsView } from "../views.ts";
 import {
+  type Api,
   type ApiScheduler,
   bodyOf,
   ClusterParam,
@@ -26,7 +27,7 @@ const changed = {
   503: problem,
 };
 
-export function addClusterRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
+export function addClusterRoutes(app: Api, scheduler: ApiScheduler): void {
   addReads(app, scheduler);
   addEndpointEvents(app, scheduler);
   addChanges(app, scheduler);
@@ -34,7 +35,7 @@ export function addClusterRoutes(app: OpenAPIHono, scheduler: ApiScheduler): voi
   addConfigText(app, scheduler, "advancedConfig", "advanced.config");
 }
 
-function addReads(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addReads(app: Api, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
       method: "get",
@@ -78,13 +79,13 @@ const STREAMS_MAX = 1000;
 const COMMENT_MS = 15_000;
 
 /** Server-Sent Events: the cluster's endpoints as a JSON list, now and after every change. */
-function addEndpointEvents(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addEndpointEvents(app: Api, scheduler: ApiScheduler): void {
   let open = 0;
   app.get("/api/v1/clusters/:cluster/endpoints/events", (c) => {
     const name = c.req.param("cluster");
     findCluster(scheduler, name);
     if (open >= STREAMS_MAX) throw new Refusal(503, `Cannot stream endpoints: ${STREAMS_MAX} streams are open`);
-    (c.env as { server?: Bun.Server<unknown> } | undefined)?.server?.timeout(c.req.raw, 0);
+    c.env.server?.timeout(c.req.raw, 0);
     return streamSSE(c, async (stream) => {
       open++;
       const ended = Promise.withResolvers<void>();
@@ -108,7 +109,7 @@ function addEndpointEvents(app: OpenAPIHono, scheduler: ApiScheduler): void {
   });
 }
 
-function addChanges(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addChanges(app: Api, scheduler: ApiScheduler): void {
   // Bodies are described, not checked here: the scheduler's core checks them whole and tells every fault at once.
   const body = { content: { "application/json": { schema: ClusterBodySchema } } };
   app.openAPIRegistry.registerPath({
@@ -168,7 +169,7 @@ function addChanges(app: OpenAPIHono, scheduler: ApiScheduler): void {
 }
 
 /** A setting that is one text, to read, put and take away by itself. */
-function addConfigText(app: OpenAPIHono, scheduler: ApiScheduler, route: string, setting: string): void {
+function addConfigText(app: Api, scheduler: ApiScheduler, route: string, setting: string): void {
   const path = `/api/v1/clusters/{cluster}/${route}`;
   const params = ClusterParam;
   const text = { description: `The cluster's ${setting}`, content: { "text/plain": { schema: z.string() } } };

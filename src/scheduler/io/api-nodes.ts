@@ -1,9 +1,10 @@
 // Routes of nodes: what they are, what is done to them, and what their executors answer.
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import { AcceptedSchema, NodeReadSchema, NodesViewSchema, NodeViewSchema } from "../../databases/api.ts";
 import type { Command } from "../events.ts";
 import { nodeView } from "../views.ts";
 import {
+  type Api,
   type ApiScheduler,
   bodyOf,
   ClusterParam,
@@ -31,13 +32,13 @@ const ArgsSchema = z.record(z.string(), z.string());
 /** Riak Mesos' names of reads, and ours. */
 const READ_ALIASES: Readonly<Record<string, string>> = { aae: "aae-status", types: "bucket-types" };
 
-export function addNodeRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
+export function addNodeRoutes(app: Api, scheduler: ApiScheduler): void {
   addViews(app, scheduler);
   addChanges(app, scheduler);
   addExecutorReads(app, scheduler);
 }
 
-function addViews(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addViews(app: Api, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
       method: "get",
@@ -66,7 +67,7 @@ function addViews(app: OpenAPIHono, scheduler: ApiScheduler): void {
   );
 }
 
-function addChanges(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addChanges(app: Api, scheduler: ApiScheduler): void {
   const CountSchema = z.object({ count: z.int().min(1).default(1) });
   app.openAPIRegistry.registerPath({
     method: "post",
@@ -131,7 +132,7 @@ function addChanges(app: OpenAPIHono, scheduler: ApiScheduler): void {
   });
 }
 
-function addExecutorReads(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addExecutorReads(app: Api, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
       method: "get",

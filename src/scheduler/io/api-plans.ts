@@ -1,10 +1,10 @@
 // Routes of plans.
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import { AcceptedSchema, PlansViewSchema, PlanViewSchema } from "../../databases/api.ts";
 import { planView } from "../views.ts";
-import { type ApiScheduler, command, json, leading, problem, Refusal } from "./api-answers.ts";
+import { type Api, type ApiScheduler, command, json, leading, problem, Refusal } from "./api-answers.ts";
 
-export function addPlanRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
+export function addPlanRoutes(app: Api, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
       method: "get",

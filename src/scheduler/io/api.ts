@@ -2,14 +2,14 @@
 import { createRoute, OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { HealthViewSchema } from "../../databases/api.ts";
-import { answerProblem, type ApiScheduler, json, Refusal } from "./api-answers.ts";
+import { answerProblem, type Api, type ApiScheduler, json, Refusal } from "./api-answers.ts";
 import { addClusterRoutes } from "./api-clusters.ts";
 import { addNodeRoutes } from "./api-nodes.ts";
 import { addPlanRoutes } from "./api-plans.ts";
 
 /** The API as an application without a socket: `app.fetch(request)`. */
-export function createApi(scheduler: ApiScheduler): OpenAPIHono {
-  const app = new OpenAPIHono();
+export function createApi(scheduler: ApiScheduler): Api {
+  const app: Api = new OpenAPIHono();
   app.onError((error, c) => {
     if (error instanceof Refusal) return answerProblem(c, error.status, error.message, error.faults);
     if (error instanceof HTTPException) return answerProblem(c, error.status, error.message);
@@ -25,7 +25,7 @@ export function createApi(scheduler: ApiScheduler): OpenAPIHono {
   return app;
 }
 
-function addProcessRoutes(app: OpenAPIHono, scheduler: ApiScheduler): void {
+function addProcessRoutes(app: Api, scheduler: ApiScheduler): void {
   app.openapi(
     createRoute({
       method: "get",
