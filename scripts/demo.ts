@@ -9,7 +9,7 @@ import type { EndpointsView } from "../src/databases/api.ts";
 import { cassandraPackage } from "../test/real/cassandra/package.ts";
 import { SMALL_PROFILE } from "../test/real/cassandra/small-profile.ts";
 import { startMesos } from "../test/real/mesos/mesos.ts";
-import { BINARY, startScheduler, type Scheduler } from "../test/real/ringmaster.ts";
+import { BINARY, startScheduler, until, type Scheduler } from "../test/real/ringmaster.ts";
 
 const HELP = `Usage: scripts/demo [--exit] [--http HOST:PORT] [--name NAME]
 
@@ -111,6 +111,16 @@ async function deploy(scheduler: Scheduler, name: string, tarball: string, direc
   const [first, , third] = nodes;
   if (first === undefined || third === undefined)
     throw new Error(`Cannot show the ring: cluster "${name}" has ${nodes.length} nodes`);
+  // A node serves a moment before all others have heard of it.
+  await until("the first node sees three members", 60_000, async () => {
+    const { answer } = await scheduler.json<{ answer: { nodes: readonly { state: string }[] } }>(
+      "node",
+      "status",
+      name,
+      first.node,
+    );
+    return answer.nodes.filter(({ state }) => state === "UN").length === 3;
+  });
   say(`ringmaster node status ${name} ${first.node}`);
   await command([BINARY, "node", "status", name, first.node, "--url", scheduler.url()]);
   const written = await throughNode(first, async (client) => {

@@ -22,7 +22,7 @@ async function marked(mark: string): Promise<readonly number[]> {
 function demo(
   mark: string,
   ...flags: readonly string[]
-): { readonly process: Bun.Subprocess; readonly said: () => string } {
+): { readonly process: Bun.Subprocess; readonly said: () => string; readonly read: Promise<void> } {
   let text = "";
   const running = Bun.spawn([DEMO, ...flags], {
     stdin: "ignore",
@@ -30,10 +30,10 @@ function demo(
     stderr: "inherit",
     env: { ...process.env, DEMO_TEST: mark },
   });
-  void (async () => {
+  const read = (async () => {
     for await (const chunk of running.stdout) text += new TextDecoder().decode(chunk);
   })();
-  return { process: running, said: () => text };
+  return { process: running, said: () => text, read };
 }
 
 function expectDeployed(text: string): void {
@@ -52,6 +52,7 @@ test(
     const second = demo(mark);
     try {
       expect(await first.process.exited).toBe(0);
+      await first.read;
       expectDeployed(first.said());
       await until("the second demo is up", 10 * MINUTE, async () => second.said().includes("Ctrl-C stops everything"));
       expectDeployed(second.said());
