@@ -1,0 +1,136 @@
+// The order in which a Riak ring changes: who starts when, and the steps of every change.
+import type { Reason } from "../../std/reason.ts";
+import type { ClusterSpec } from "../cluster.ts";
+import type { Change, StepSketch } from "../database.ts";
+import type { Member } from "../node.ts";
+
+/** Undefined, or why `node` has to wait: the first node of a ring starts alone, so that there is one ring to join. */
+export function mayStart(_spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined {
+  if (members.some(({ joined }) => joined)) return undefined;
+  const founder = inOrder(members)[0];
+  if (founder === undefined || founder.node === node.node) return undefined;
+  const doing = { absent: "has no process", starting: "is starting", serving: "serves" }[founder.state];
+  return { check: "founder", found: `first node "${founder.node}" ${doing}`, wanted: "it has founded the ring" };
+}
+
+/** Node names and addresses come from cEPMD and from the ring: a start needs no others. */
+export function seedsFor(): readonly string[] {
+  return [];
+}
+
+/** The steps of a change. */
+export function planFor(change: Change, _spec: ClusterSpec, members: readonly Member[]): readonly StepSketch[] {
+  const steps = new Steps();
+  switch (change.type) {
+    case "add":
+      planAdd(steps, change.nodes, members);
+      break;
+    case "leave":
+      planLeave(steps, change.nodes, members);
+      break;
+    case "restart":
+      planRestart(steps, change.nodes, members);
+      break;
+    case "replace":
+      planReplace(steps, change, members);
+      break;
+    case "forceRemove":
+      planForceRemove(steps, change.node, members);
+      break;
+  }
+  return steps.all;
+}
+
+/** Steps as they are added; each add returns the new one's index. */
+class Steps {
+  readonly all: StepSketch[] = [];
+
+  add(type: "start" | "stop" | "release", node: string, after: readonly number[]): number {
+    this.all.push({ type, node, after });
+    return this.all.length - 1;
+  }
+
+  admin(node: string, operation: string, args: Readonly<Record<string, string>>, after: readonly number[]): number {
+    this.all.push({ type: "admin", node, operation, args, after });
+    return this.all.length - 1;
+  }
+}
+
+/** Joins are staged one after the other and committed at once: so every partition moves at most once. */
+function planAdd(steps: Steps, nodes: readonly string[], members: readonly Member[]): void {
+  const seed = servingMember(members, nodes);
+  const [first, ...others] = nodes;
+  if (first === undefined) return;
+  const founds = seed === undefined;
+  const host = seed ?? first;
+  const ready = founds ? steps.add("start", first, []) : steps.admin(host, "settle", {}, []);
+  const joining = founds ? others : nodes;
+  const starts = joining.map((node) => steps.add("start", node, founds ? [ready] : []));
+  if (joining.length === 0) return;
+  let last = ready;
+  for (const [index, node] of joining.entries())
+    last = steps.admin(node, "join", { to: host }, [starts[index] ?? ready, last]);
+  last = steps.admin(host, "commit", { nodes: joining.join(",") }, [last]);
+  steps.admin(host, "settle", {}, [last]);
+}
+
+/** One after the other: each hands its partitions to those that stay. */
+function planLeave(steps: Steps, nodes: readonly string[], members: readonly Member[]): void {
+  let last: number | undefined;
+  for (const node of nodes) {
+    const host = servingMember(members, nodes) ?? node;
+    const settled = steps.admin(host, "settle", {}, last === undefined ? [] : [last]);
+    const left = steps.admin(host, "leave", { node }, [settled]);
+    last = steps.add("release", node, [steps.add("stop", node, [left])]);
+  }
+}
+
+/** A node only goes down while the ring is whole, so that at most one replica of anything is away. */
+function planRestart(steps: Steps, nodes: readonly string[], members: readonly Member[]): void {
+  const gate = servingMember(members, nodes) ?? servingMember(members, []);
+  let last = gate === undefined ? undefined : steps.admin(gate, "settle", {}, []);
+  for (const node of nodes) {
+    const stopped = steps.add("stop", node, last === undefined ? [] : [last]);
+    last = steps.admin(node, "settle", {}, [steps.add("start", node, [stopped])]);
+  }
+}
+
+/**
+ * Marked down first: a ring with a member that does not answer makes no plans, and only a dead one can be marked. That clears
+ * what is staged when the dead node was the claimant, so it comes before the join.
+ */
+function planReplace(steps: Steps, { node, old }: { node: string; old: string }, members: readonly Member[]): void {
+  const host = servingMember(members, [node, old]);
+  const started = steps.add("start", node, []);
+  if (host === undefined) {
+    steps.add("release", old, [started]);
+    return;
+  }
+  const marked = steps.admin(host, "down", { node: old }, []);
+  const joined = steps.admin(node, "join", { to: host }, [started, marked]);
+  const replaced = steps.admin(host, "force-replace", { old, node }, [joined]);
+  const settled = steps.admin(host, "settle", {}, [replaced]);
+  steps.add("release", old, [settled]);
+}
+
+function planForceRemove(steps: Steps, node: string, members: readonly Member[]): void {
+  const host = servingMember(members, [node]);
+  const lives = members.some((member) => member.node === node && member.state === "serving");
+  const stopped = lives ? [steps.add("stop", node, [])] : [];
+  const removed = host === undefined ? stopped : [steps.admin(host, "force-remove", { node }, stopped)];
+  steps.add("release", node, removed);
+}
+
+/** The first member that serves and is none of `besides`; one that has joined before one that has not. */
+function servingMember(members: readonly Member[], besides: readonly string[]): string | undefined {
+  return inOrder(members).find(({ node, state, joined }) => joined && state === "serving" && !besides.includes(node))
+    ?.node;
+}
+
+function inOrder(members: readonly Member[]): readonly Member[] {
+  return members.toSorted((a, b) => numberOf(a) - numberOf(b));
+}
+
+function numberOf(member: Member): number {
+  return Number(/\d+$/.exec(member.node)?.[0] ?? 0);
+}
