@@ -1,13 +1,13 @@
 // The executor's decisions: one node from its launch to its end. Pure: time comes in the events, chance from a seed.
+import type { Answer } from "../databases/database.ts";
 import type { Health, NodeTask } from "../databases/node.ts";
-import { FAILURE_LABEL } from "../databases/node.ts";
-import type { ExecutorUpdate, LaunchedTask } from "../mesos/executor-api.ts";
-import type { TaskState } from "../mesos/task.ts";
-import type { Decision } from "../std/decision.ts";
-import { faultText } from "../std/reason.ts";
-import type { Action, Event, ExecutorState, Outcome, Phase, Timings, Watch } from "./state.ts";
-import { readNodeTask } from "./task.ts";
-import { nextUuid } from "./uuid.ts";
+import { adminAnswered, adminProcessEnded, adminTick, killAdmin } from "./admin.ts";
+import { companionEnded, companionsTick, companionUp } from "./companions.ts";
+import { errandText, hear } from "./errand.ts";
+import { companionsReady, launch, prepared, prepareOn, preparingTick } from "./start.ts";
+import type { Decided, Event, ExecutorState, Outcome, Phase, Timings, Watch } from "./state.ts";
+import { end, exitWhenDone, kill, stop, terminate } from "./stop.ts";
+import { chain, update, without } from "./updates.ts";
 
 export const DEFAULT_TIMINGS: Timings = {
   probeStartingMs: 2_000,
@@ -15,24 +15,19 @@ export const DEFAULT_TIMINGS: Timings = {
   unansweredMax: 6,
   hangMs: 300_000,
   failedStartMs: 60_000,
+  companionsMs: 30_000,
   acknowledgeMs: 10_000,
   shutdownGraceMs: 30_000,
 };
-
-/** Mesos keeps messages in its own state: no more than this of one. */
-const MESSAGE_MAX = 2_000;
-/** More updates than these are not kept while the agent is away. */
-const UNACKNOWLEDGED_MAX = 100;
-/** Between two SIGKILLs: the first can come too early for a process that the kernel holds. */
-const KILL_AGAIN_MS = 5_000;
-
-type Decided = Decision<ExecutorState, Action>;
 
 export function initialState(seed: number, timings: Timings, nowMs: number): ExecutorState {
   return {
     timings,
     seed,
     phase: { type: "idle" },
+    companions: new Map(),
+    adminQueue: [],
+    questions: 0,
     link: { state: "away", sinceMs: nowMs },
     unacknowledgedTasks: [],
     unacknowledgedUpdates: [],
@@ -57,7 +52,8 @@ export function decide(state: ExecutorState, event: Event): Decided {
     case "acknowledged":
       return acknowledged(state, event.taskId, event.uuid);
     case "kill":
-      if (event.taskId !== state.taskId || state.node === undefined) return { state, actions: [] };
+      if (event.taskId !== state.taskId || state.node === undefined)
+        return killAdmin(state, event.taskId, event.nowMs) ?? { state, actions: [] };
       return stop(state, event.graceMs ?? state.node.graceMs, { state: "TASK_KILLED", message: "Killed" }, event.nowMs);
     case "shutdown":
       return stop(
@@ -75,11 +71,19 @@ export function decide(state: ExecutorState, event: Event): Decided {
       return stop(state, grace, { state: "TASK_KILLED", message: "Interrupted" }, event.nowMs);
     }
     case "prepared":
-      return prepared(state, event.nowMs);
+      return prepared(state, { database: event.database, place: event.place }, event.nowMs);
     case "failed": {
       const { message, failure } = event;
       const failed: Outcome = { state: "TASK_FAILED", message, ...(failure === undefined ? {} : { failure }) };
       return end(state, outcomeOf(state.phase) ?? failed, event.nowMs);
+    }
+    case "answered":
+      return answered(state, event.number, event.answer, event.nowMs);
+    case "companionUp":
+      return companionsReady(companionUp(state, event.name, event.nowMs), event.nowMs);
+    case "companionEnded": {
+      const words = event.lastLines === "" ? event.how : `${event.how}: ${event.lastLines}`;
+      return { state: companionEnded(state, event.name, words, event.nowMs), actions: [] };
     }
     case "probed":
       return probed(state, event.answered, event.health, event.nowMs);
@@ -101,61 +105,30 @@ function shutdownGrace(state: ExecutorState): number {
   return Math.round(state.timings.shutdownGraceMs * 0.9);
 }
 
-function launch(state: ExecutorState, task: LaunchedTask, nowMs: number): Decided {
-  const known = { ...state, unacknowledgedTasks: [...state.unacknowledgedTasks, task] };
-  if (state.phase.type !== "idle") {
-    const message = `Cannot launch task "${task.taskId}": this executor has task "${state.taskId ?? "none"}"`;
-    return update(known, task.taskId, { state: "TASK_ERROR", message }, nowMs);
-  }
-  const launched = { ...known, taskId: task.taskId };
-  const read = readNodeTask(new TextDecoder().decode(task.data));
-  if ("faults" in read) {
-    const message = `Cannot read task "${task.taskId}": ${read.faults.map(faultText).join("; ")}`;
-    return end(launched, { state: "TASK_ERROR", message }, nowMs);
-  }
-  const preparing: ExecutorState = { ...launched, node: read.task, phase: { type: "preparing" } };
-  const started = update(
-    preparing,
-    task.taskId,
-    { state: "TASK_STARTING", message: "Preparing volume and files" },
-    nowMs,
-  );
-  return { state: started.state, actions: [...started.actions, { type: "prepare", node: read.task }] };
-}
-
 function acknowledged(state: ExecutorState, taskId: string, uuid: Uint8Array): Decided {
   // Once one update of a task is acknowledged, the agent has the task itself.
   const unacknowledgedTasks = state.unacknowledgedTasks.filter((task) => task.taskId !== taskId);
   return exitWhenDone({ ...without(state, taskId, uuid), unacknowledgedTasks });
 }
 
-function without(state: ExecutorState, taskId: string, uuid: Uint8Array): ExecutorState {
-  const same = (update: ExecutorUpdate): boolean =>
-    update.taskId === taskId && update.uuid.every((byte, index) => byte === uuid[index]);
-  return { ...state, unacknowledgedUpdates: state.unacknowledgedUpdates.filter((update) => !same(update)) };
+/** The errand of that question goes on; an answer that nobody waits for any more is passed over. */
+function answered(state: ExecutorState, number: number, answer: Answer, nowMs: number): Decided {
+  const { phase, admin } = state;
+  if (admin?.errand.question === number) return adminAnswered(state, answer, nowMs);
+  if (phase.type !== "preparing" || phase.step !== "asks" || phase.errand.question !== number)
+    return { state, actions: [] };
+  return prepareOn(state, hear(phase.errand, answer, nowMs), nowMs);
 }
 
-function prepared(state: ExecutorState, nowMs: number): Decided {
-  if (state.phase.type !== "preparing") return { state, actions: [] };
-  if (state.phase.outcome !== undefined) return end(state, state.phase.outcome, nowMs);
-  const watch: Watch = {
-    startedMs: nowMs,
-    nextProbeMs: nowMs + state.timings.probeStartingMs,
-    probing: false,
-    lastAnswerMs: nowMs,
-    unanswered: 0,
-    healthy: false,
-    said: "The process starts",
-    health: { phase: "starting", detail: "The process starts" },
-  };
-  const starting: ExecutorState = { ...state, phase: { type: "starting", watch } };
-  const told = update(starting, state.taskId, { state: "TASK_STARTING", message: watch.health.detail }, nowMs);
-  return { state: told.state, actions: [...told.actions, { type: "start" }] };
-}
-
-function probed(state: ExecutorState, answered: boolean, health: Health, nowMs: number): Decided {
+function probed(
+  state: ExecutorState,
+  answers: Extract<Event, { type: "probed" }>["answered"],
+  health: Health,
+  nowMs: number,
+): Decided {
   const { phase, timings } = state;
   if (phase.type !== "starting" && phase.type !== "serving") return { state, actions: [] };
+  const answered = answers === "all";
   const serving = phase.type === "serving" || (answered && health.phase === "serving");
   const { failingMs: failingSince, ...before } = phase.watch;
   const failingMs = answered && health.phase === "failing" ? (failingSince ?? nowMs) : undefined;
@@ -163,9 +136,10 @@ function probed(state: ExecutorState, answered: boolean, health: Health, nowMs: 
     ...before,
     probing: false,
     nextProbeMs: nowMs + (serving ? timings.probeServingMs : timings.probeStartingMs),
-    ...(answered ? { lastAnswerMs: nowMs, unanswered: 0 } : { unanswered: phase.watch.unanswered + 1 }),
+    ...(answers === "none" ? {} : { lastAnswerMs: nowMs }),
+    unanswered: answered ? 0 : before.unanswered + 1,
     ...(failingMs === undefined ? {} : { failingMs }),
-    said: answered ? health.detail : before.said,
+    said: answers === "none" ? before.said : health.detail,
     health,
     healthy: isHealthy(phase.watch, answered, health, timings),
   };
@@ -196,66 +170,27 @@ function exited(state: ExecutorState, how: string, lastLines: string, nowMs: num
   const asked = outcomeOf(phase);
   if (asked !== undefined)
     return end(state, { ...asked, message: `${asked.message}; the process ended ${how}` }, nowMs);
-  const after =
-    phase.type === "preparing" ? 0 : Math.round((nowMs - ("watch" in phase ? phase.watch.startedMs : nowMs)) / 1000);
+  const admin = adminProcessEnded(state, how, nowMs);
+  if (admin.state.left === true) {
+    const message = `Left the ring; the process ended ${how}`;
+    return chain(admin, (next) => end(next, { state: "TASK_FINISHED", message }, nowMs));
+  }
+  const after = "watch" in phase ? Math.round((nowMs - phase.watch.startedMs) / 1000) : 0;
   const words = lastLines === "" ? "" : `; its last lines: ${lastLines}`;
   const message = `${state.node?.database ?? "The database"} ended by itself ${how} after ${after} s${words}`;
-  return end(state, { state: "TASK_FAILED", message }, nowMs);
+  return chain(admin, (next) => end(next, { state: "TASK_FAILED", message }, nowMs));
 }
 
 function outcomeOf(phase: Phase): Outcome | undefined {
-  return phase.type === "stopping" || phase.type === "preparing" ? phase.outcome : undefined;
-}
-
-/** Begins the stop, or makes one that is under way faster: drain at most half of the grace, SIGTERM, SIGKILL at its end. */
-function stop(state: ExecutorState, graceMs: number, outcome: Outcome, nowMs: number): Decided {
-  const { phase } = state;
-  const killMs = nowMs + graceMs;
-  switch (phase.type) {
-    case "idle": {
-      const code = codeOf(outcome);
-      return { state: { ...state, phase: { type: "ended", endedMs: nowMs, code } }, actions: [{ type: "exit", code }] };
-    }
-    case "ended":
-      return { state, actions: [] };
-    case "preparing":
-      return { state: { ...state, phase: { type: "preparing", outcome: phase.outcome ?? outcome } }, actions: [] };
-    case "stopping": {
-      if (phase.step === "killing" || killMs >= phase.killMs) return { state, actions: [] };
-      const faster = { ...phase, killMs, stepUntilMs: Math.min(phase.stepUntilMs, killMs) };
-      return graceMs === 0 ? kill(state, faster, nowMs) : { state: { ...state, phase: faster }, actions: [] };
-    }
-    case "starting":
-    case "serving": {
-      const stopping = {
-        type: "stopping",
-        step: "draining",
-        stepUntilMs: nowMs + graceMs / 2,
-        killMs,
-        outcome,
-      } as const;
-      if (graceMs === 0) return kill(state, stopping, nowMs);
-      // A node that does not answer, or is no member yet, cannot hand anything over.
-      const drains = phase.type === "serving" && phase.watch.unanswered === 0;
-      if (!drains) return terminate(state, stopping);
-      return { state: { ...state, phase: stopping }, actions: [{ type: "drain", timeoutMs: graceMs / 2 }] };
-    }
-  }
-}
-
-type Stopping = Extract<Phase, { type: "stopping" }>;
-
-function terminate(state: ExecutorState, phase: Stopping): Decided {
-  const next: Stopping = { ...phase, step: "terminating", stepUntilMs: phase.killMs };
-  return { state: { ...state, phase: next }, actions: [{ type: "signal", signal: "SIGTERM" }] };
-}
-
-function kill(state: ExecutorState, phase: Stopping, nowMs: number): Decided {
-  const next: Stopping = { ...phase, step: "killing", stepUntilMs: nowMs + KILL_AGAIN_MS };
-  return { state: { ...state, phase: next }, actions: [{ type: "signal", signal: "SIGKILL" }] };
+  return "outcome" in phase ? phase.outcome : undefined;
 }
 
 function tick(state: ExecutorState, nowMs: number): Decided {
+  if (state.phase.type === "ended") return nodeTick(state, nowMs);
+  return chain(companionsTick(state, nowMs), (one) => chain(adminTick(one, nowMs), (two) => nodeTick(two, nowMs)));
+}
+
+function nodeTick(state: ExecutorState, nowMs: number): Decided {
   const { phase, timings, link } = state;
   switch (phase.type) {
     case "starting":
@@ -277,53 +212,11 @@ function tick(state: ExecutorState, nowMs: number): Decided {
       const exits = link.state === "connected" && waitedMs > timings.acknowledgeMs;
       return { state, actions: exits ? [{ type: "exit", code: phase.code }] : [] };
     }
-    case "idle":
     case "preparing":
+      return preparingTick(state, phase, nowMs);
+    case "idle":
       return { state, actions: [] };
   }
-}
-
-/** The last update; the executor leaves when the agent has acknowledged everything. */
-function end(state: ExecutorState, outcome: Outcome, nowMs: number): Decided {
-  if (state.phase.type === "ended") return { state, actions: [] };
-  const code = codeOf(outcome);
-  const last = update({ ...state, phase: { type: "ended", endedMs: nowMs, code } }, state.taskId, outcome, nowMs);
-  const done = exitWhenDone(last.state);
-  return { state: done.state, actions: [...last.actions, ...done.actions] };
-}
-
-function codeOf(outcome: Outcome): number {
-  return outcome.state === "TASK_KILLED" ? 0 : 1;
-}
-
-function exitWhenDone(state: ExecutorState): Decided {
-  const { phase } = state;
-  const heard = state.unacknowledgedUpdates.length === 0 || state.link.state === "lost";
-  if (phase.type !== "ended" || !heard) return { state, actions: [] };
-  return { state, actions: [{ type: "exit", code: phase.code }] };
-}
-
-function update(
-  state: ExecutorState,
-  taskId: string | undefined,
-  said: Outcome & { readonly healthy?: boolean },
-  nowMs: number,
-): Decided {
-  if (taskId === undefined) return { state, actions: [] };
-  const { uuid, seed } = nextUuid(state.seed);
-  const sent: ExecutorUpdate = {
-    taskId,
-    state: said.state satisfies TaskState,
-    labels: said.failure === undefined ? {} : { [FAILURE_LABEL]: said.failure },
-    uuid,
-    timestampMs: nowMs,
-    message: said.message.length > MESSAGE_MAX ? `${said.message.slice(0, MESSAGE_MAX)}…` : said.message,
-    ...(said.healthy === undefined ? {} : { healthy: said.healthy }),
-  };
-  // Of very many only the last matter; one that the agent has had and acknowledges later is no harm.
-  const kept = [...state.unacknowledgedUpdates, sent].slice(-UNACKNOWLEDGED_MAX);
-  const next = { ...state, seed, unacknowledgedUpdates: kept };
-  return { state: next, actions: [{ type: "update", update: sent }] };
 }
 
 /** What the executor's API tells about its node. */
@@ -332,16 +225,23 @@ export function statusOf(state: ExecutorState): {
   readonly healthy: boolean;
   readonly detail: string;
   readonly node?: NodeTask["node"];
+  /** The admin task at work. */
+  readonly admin?: { readonly taskId: string; readonly operation: string; readonly detail: string };
 } {
-  const { phase, node } = state;
-  const name = node === undefined ? {} : { node: node.node };
-  if (phase.type === "starting" || phase.type === "serving")
-    return {
-      phase: phase.type,
-      healthy: phase.type === "serving" && phase.watch.healthy,
-      detail: phase.watch.health.detail,
-      ...name,
-    };
-  const detail = phase.type === "stopping" ? `${phase.step}: ${phase.outcome.message}` : "";
-  return { phase: phase.type, healthy: false, detail, ...name };
+  const { phase, node, admin } = state;
+  return {
+    phase: phase.type,
+    healthy: phase.type === "serving" && phase.watch.healthy,
+    detail: detailOf(phase),
+    ...(node === undefined ? {} : { node: node.node }),
+    ...(admin === undefined
+      ? {}
+      : { admin: { taskId: admin.taskId, operation: admin.operation, detail: errandText(admin.errand) } }),
+  };
+}
+
+function detailOf(phase: Phase): string {
+  if ("watch" in phase) return phase.watch.health.detail;
+  if ("errand" in phase) return errandText(phase.errand);
+  return phase.type === "stopping" ? `${phase.step}: ${phase.outcome.message}` : "";
 }

@@ -1,5 +1,6 @@
 // What a node's task is refused for, whose volume it may use, and how its updates are numbered.
 import { describe, expect, test } from "bun:test";
+import { DATABASE_NAMES } from "../databases/all.ts";
 import type { NodeTask } from "../databases/node.ts";
 import { faultText } from "../std/reason.ts";
 import { readNodeTask } from "./task.ts";
@@ -39,7 +40,14 @@ describe("a node's task", () => {
   test.each<[string, readonly string[]]>([
     ["[]", ["task: found [], wanted a map"]],
     [JSON.stringify({ ...TASK, schema: 2 }), ["schema: found 2, wanted 1, the only one that this binary knows"]],
-    [JSON.stringify({ ...TASK, database: "oracle" }), ['database: found "oracle", wanted one of cassandra']],
+    [
+      JSON.stringify({ ...TASK, store: "zk://user:password@host 2" }),
+      ["store: found another value, wanted a store URL"],
+    ],
+    [
+      JSON.stringify({ ...TASK, database: "oracle" }),
+      [`database: found "oracle", wanted one of ${DATABASE_NAMES.join(", ")}`],
+    ],
     [
       JSON.stringify({ ...TASK, volume: "../data", token: "short" }),
       [

@@ -1,6 +1,6 @@
 // Reads a NodeTask: the data of a Mesos task, or the FILE of `ringmaster executor --task FILE`.
 import { DATABASE_NAMES, findDatabase } from "../databases/all.ts";
-import type { NodeTask } from "../databases/node.ts";
+import type { AdminTask, NodeTask } from "../databases/node.ts";
 import type { Fault } from "../std/reason.ts";
 
 type Check = readonly [wanted: string, holds: (value: unknown) => boolean];
@@ -26,7 +26,7 @@ function isPort(value: unknown): boolean {
 
 const NAME = text("letters, digits, . _ -", /^[A-Za-z0-9._-]{1,200}$/);
 
-const CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
+const NODE_CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
   schema: ["1, the only one that this binary knows", (value) => value === 1],
   framework: NAME,
   cluster: NAME,
@@ -61,28 +61,17 @@ const OPTIONAL: ReadonlySet<string> = new Set<keyof NodeTask>(["oneRack", "store
 /** Not shown when they are wrong: a store's URL may have a password. */
 const SECRET: ReadonlySet<string> = new Set<keyof NodeTask>(["token", "store"]);
 
+const ADMIN_CHECKS: Readonly<Record<keyof AdminTask, Check>> = {
+  schema: NODE_CHECKS.schema,
+  node: NAME,
+  operation: text("letters, digits and -", /^[A-Za-z0-9-]{1,64}$/),
+  args: NODE_CHECKS.env,
+  members: ["a list of maps", (value) => Array.isArray(value) && value.every(isMap)],
+};
+
 /** The task, or everything that is wrong with it. */
 export function readNodeTask(json: string): { readonly task: NodeTask } | { readonly faults: readonly Fault[] } {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (error) {
-    return {
-      faults: [{ path: "task", found: error instanceof Error ? error.message : String(error), wanted: "JSON" }],
-    };
-  }
-  if (!isMap(value)) return { faults: [{ path: "task", found: shown(value), wanted: "a map" }] };
-  const faults: Fault[] = [];
-  for (const [name, [wanted, holds]] of Object.entries(CHECKS)) {
-    const part = value[name];
-    if (part === undefined && OPTIONAL.has(name)) continue;
-    if (part === undefined) faults.push({ path: name, found: "nothing", wanted });
-    else if (!holds(part)) faults.push({ path: name, found: SECRET.has(name) ? "another value" : shown(part), wanted });
-  }
-  for (const name of Object.keys(value)) {
-    if (!Object.hasOwn(CHECKS, name))
-      faults.push({ path: name, found: "an unknown key", wanted: `one of ${Object.keys(CHECKS).join(", ")}` });
-  }
+  const { value, faults } = readMap(json, NODE_CHECKS);
   if (faults.length > 0) return { faults };
   const task = value as NodeTask;
   const database = findDatabase(task.database);
@@ -92,6 +81,35 @@ export function readNodeTask(json: string): { readonly task: NodeTask } | { read
     if (task.ports[name] === undefined) faults.push({ path: `ports.${name}`, found: "nothing", wanted: "a port" });
   }
   return faults.length > 0 ? { faults } : { task };
+}
+
+/** The admin task, or everything that is wrong with it. */
+export function readAdminTask(json: string): { readonly task: AdminTask } | { readonly faults: readonly Fault[] } {
+  const { value, faults } = readMap(json, ADMIN_CHECKS);
+  return faults.length > 0 ? { faults } : { task: value as AdminTask };
+}
+
+function readMap(json: string, checks: Readonly<Record<string, Check>>): { readonly value: unknown; faults: Fault[] } {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return { value, faults: [{ path: "task", found, wanted: "JSON" }] };
+  }
+  if (!isMap(value)) return { value, faults: [{ path: "task", found: shown(value), wanted: "a map" }] };
+  const faults: Fault[] = [];
+  for (const [name, [wanted, holds]] of Object.entries(checks)) {
+    const part = value[name];
+    if (part === undefined && OPTIONAL.has(name)) continue;
+    if (part === undefined) faults.push({ path: name, found: "nothing", wanted });
+    else if (!holds(part)) faults.push({ path: name, found: SECRET.has(name) ? "another value" : shown(part), wanted });
+  }
+  for (const name of Object.keys(value)) {
+    if (!Object.hasOwn(checks, name))
+      faults.push({ path: name, found: "an unknown key", wanted: `one of ${Object.keys(checks).join(", ")}` });
+  }
+  return { value, faults };
 }
 
 function shown(value: unknown): string {

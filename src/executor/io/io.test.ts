@@ -8,11 +8,12 @@ import type { CommandLine } from "../../databases/database.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import { markerOf } from "../volume.ts";
 import { serveApi } from "./api.ts";
-import { ask } from "./ask.ts";
 import { writeCarried } from "./carried.ts";
+import { startCompanion } from "./companion.ts";
 import { Console } from "./console.ts";
 import { findAddress, findJava, findPackage } from "./find.ts";
 import { startProcess } from "./process.ts";
+import { ownProgram } from "./self.ts";
 import { claimVolume, endLeftover, forgetProcess, recordProcess } from "./volume.ts";
 
 let folder: string;
@@ -260,6 +261,45 @@ describe("the process", () => {
   });
 });
 
+describe("a companion", () => {
+  const listening = (port: number): string =>
+    `await Bun.sleep(150); Bun.listen({ hostname: "127.0.0.1", port: ${port}, socket: { data() {} } }); console.log("here");`;
+  const start = (script: string, port: number, onUp: () => void): ReturnType<typeof startCompanion> => {
+    const command = { argv: [process.execPath, "-e", script], env: {}, cwd: folder };
+    return startCompanion({ name: "c", command, host: "127.0.0.1", port }, join(folder, "c.log"), onUp);
+  };
+  const freePort = (): number => {
+    const held = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+    held.stop(true);
+    return held.port;
+  };
+
+  test("is there once its port takes connections, and is stopped", async () => {
+    const port = freePort();
+    let ups = 0;
+    const companion = start(listening(port), port, () => (ups += 1));
+    await until("it is up", () => ups > 0);
+    await companion.stop();
+    await companion.stop();
+    expect(await companion.exited).toEqual({ how: "by SIGTERM", lastLines: "here" });
+    expect(await lives(companion.pid)).toBe(false);
+    expect([ups, await readFile(join(folder, "c.log"), "utf8")]).toEqual([1, "here\n"]);
+  });
+
+  test("that ends by itself says how, and was never there", async () => {
+    let ups = 0;
+    const companion = start('console.error("no store"); process.exit(3);', freePort(), () => (ups += 1));
+    expect(await companion.exited).toEqual({ how: "with code 3", lastLines: "no store" });
+    expect(ups).toBe(0);
+  });
+});
+
+test("this program can be run again by one path", async () => {
+  const program = await ownProgram(folder);
+  expect(await readFile(program, "utf8")).toBe(`#!/bin/sh\nexec '${process.execPath}' '${Bun.main}' "$@"\n`);
+  expect((await stat(program)).mode & 0o777).toBe(0o755);
+});
+
 test("the console's file is bounded, and its last lines are short", async () => {
   const path = join(folder, "console.log");
   const console = new Console(path);
@@ -272,75 +312,6 @@ test("the console's file is bounded, and its last lines are short", async () => 
   expect((await readdir(folder)).sort()).toEqual(["console.log", "console.log.1"]);
   const sizes = await Promise.all([path, `${path}.1`].map(async (one) => (await stat(one)).size));
   expect(sizes).toEqual([2_000_008, 5_000_000]);
-});
-
-describe("a question", () => {
-  test("over HTTP carries its headers and body; what goes wrong is an answer too", async () => {
-    const server = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      fetch: async (request) => {
-        if (new URL(request.url).pathname === "/slow") await Bun.sleep(5_000);
-        if (new URL(request.url).pathname === "/big") return new Response(new Uint8Array(9 * 1024 * 1024));
-        return new Response(`${request.method} ${request.headers.get("x-mine")} ${await request.text()}`, {
-          status: 202,
-        });
-      },
-    });
-    const question = {
-      type: "http",
-      method: "POST",
-      url: server.url.href,
-      headers: { "x-mine": "h" },
-      body: "b",
-      timeoutMs: 4_000,
-    } as const;
-    expect(await ask(question)).toEqual({ status: 202, text: "POST h b" });
-    expect(await ask({ ...question, url: `${server.url.href}slow`, timeoutMs: 50 })).toEqual({
-      error: "no answer within 50 ms",
-    });
-    expect(await ask({ ...question, url: `${server.url.href}big` })).toEqual({
-      error: "an answer of more than 8388608 bytes",
-    });
-    const gone = await ask({ ...question, url: "http://127.0.0.1:1/" });
-    expect("error" in gone && gone.error.length > 0).toBe(true);
-    await server.stop(true);
-  });
-
-  test("by a command is answered with its output and exit code", async () => {
-    const run = (script: string, timeoutMs: number): ReturnType<typeof ask> =>
-      ask({ type: "command", command: { argv: ["/bin/sh", "-c", script], env: { A: "1" }, cwd: folder }, timeoutMs });
-    expect(await run('echo "$A"; echo oops >&2; echo 3; exit 2', 5_000)).toEqual({ status: 2, text: "1\noops\n3\n" });
-    expect(await run("kill -9 $$", 5_000)).toEqual({ error: "the command ended by SIGKILL" });
-    // The second sleep holds the output open; it ends with the script.
-    expect(await run("sleep 1000 & echo $! >child; sleep 1000", 100)).toEqual({ error: "no answer within 100 ms" });
-    const child = Number(await readFile(join(folder, "child"), "utf8"));
-    await until("the script's child is gone", async () => !(await lives(child)));
-  });
-
-  test("over TCP is answered with the bytes that were waited for", async () => {
-    const server = Bun.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      socket: {
-        data: (socket, chunk) => {
-          socket.write(chunk.subarray(0, 2));
-          if (chunk.length === 3) socket.end();
-          else setTimeout(() => socket.write(chunk.subarray(2)), 20);
-        },
-      },
-    });
-    const send = (sendHex: string, bytes: number, timeoutMs = 5_000): ReturnType<typeof ask> =>
-      ask({ type: "tcp", host: "127.0.0.1", port: server.port, sendHex, bytes, timeoutMs });
-    expect(await send("0001fffe", 4)).toEqual({ status: 0, text: "0001fffe" });
-    expect(await send("0001fffe", 3)).toEqual({ status: 0, text: "0001ff" });
-    expect(await send("0001ff", 3)).toEqual({ error: "the connection ended after 2 of 3 bytes" });
-    expect(await send("0001fffe", 5, 100)).toEqual({ error: "no answer within 100 ms" });
-    const { port } = server;
-    server.stop(true);
-    const gone = await ask({ type: "tcp", host: "127.0.0.1", port, sendHex: "", bytes: 1, timeoutMs: 5_000 });
-    expect("error" in gone && gone.error).toMatch(/connect/i);
-  });
 });
 
 describe("the executor's API", () => {

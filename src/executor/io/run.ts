@@ -1,13 +1,14 @@
 // Carries out an executor's decisions: feeds events in, runs the database, sends the updates.
 import { join } from "node:path";
 import { findDatabase } from "../../databases/all.ts";
-import type { Answer, Database, Place } from "../../databases/database.ts";
+import type { Answer, Database, Place, Question } from "../../databases/database.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import type { ExecutorUpdate } from "../../mesos/executor-api.ts";
 import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "../decide.ts";
 import type { Action, Event, ExecutorState, Timings } from "../state.ts";
 import { type Api, serveApi } from "./api.ts";
 import { ask } from "./ask.ts";
+import { type RunningCompanion, startCompanion } from "./companion.ts";
 import { prepare, type Workplace } from "./prepare.ts";
 import { type DatabaseProcess, startProcess } from "./process.ts";
 import { forgetProcess, recordProcess, VolumeRefused } from "./volume.ts";
@@ -37,16 +38,17 @@ export function startRun(options: RunOptions): Run {
   return { tell: (event) => run.tell(event), state: () => run.state, done: run.done };
 }
 
-/** A node that is prepared: everything that probes and reads need. */
-type Prepared = { readonly node: NodeTask; readonly database: Database; readonly place: Place };
-
 class Running {
   readonly #options: RunOptions;
   readonly #finished = Promise.withResolvers<number>();
   readonly #ticks: Timer;
   readonly #events: Event[] = [];
   #deciding = false;
-  #prepared: Prepared | undefined;
+  /** Questions of errands that are under way, by number: each can be given up. */
+  readonly #questions = new Map<number, AbortController>();
+  /** Ends all other questions that are under way at the end. */
+  readonly #ending = new AbortController();
+  readonly #companions = new Map<string, RunningCompanion>();
   #process: DatabaseProcess | undefined;
   #api: Api | undefined;
   state: ExecutorState;
@@ -78,6 +80,18 @@ class Running {
       case "prepare":
         void this.#prepare(action.node);
         return;
+      case "ask":
+        void this.#ask(action.number, action.question);
+        return;
+      case "giveUp":
+        this.#questions.get(action.number)?.abort();
+        return;
+      case "startCompanion":
+        this.#startCompanion(action.name);
+        return;
+      case "endCompanions":
+        for (const companion of this.#companions.values()) void companion.stop();
+        return;
       case "start":
         void this.#start();
         return;
@@ -107,16 +121,15 @@ class Running {
       if (database === undefined)
         throw new Error(`Cannot run database "${node.database}": this binary does not know it`);
       const place = await prepare(node, database, this.#options.workplace);
-      this.#prepared = { node, database, place };
-      this.#api = this.#serve(this.#prepared);
-      this.tell({ type: "prepared" });
+      this.#api = this.#serve(node, database, place);
+      this.tell({ type: "prepared", database, place });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.tell({ type: "failed", message, ...(error instanceof VolumeRefused ? { failure: error.failure } : {}) });
     }
   }
 
-  #serve({ node, database, place }: Prepared): Api {
+  #serve(node: NodeTask, database: Database, place: Place): Api {
     try {
       return serveApi({
         node,
@@ -124,7 +137,7 @@ class Running {
         address: place.address,
         reads: database.reads(node, place),
         status: () => statusOf(this.state),
-        ask: (read) => ask(read.question),
+        ask: (read) => ask(read.question, this.#ending.signal),
       });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
@@ -134,9 +147,41 @@ class Running {
     }
   }
 
+  async #ask(number: number, question: Question): Promise<void> {
+    const stop = new AbortController();
+    this.#questions.set(number, stop);
+    const answer = await ask(question, stop.signal);
+    this.#questions.delete(number);
+    this.tell({ type: "answered", number, answer });
+  }
+
+  #startCompanion(name: string): void {
+    const { node, ready } = this.state;
+    if (node === undefined || ready === undefined) return;
+    const companion = ready.database.companions(node, ready.place).find((one) => one.name === name);
+    if (companion === undefined) return;
+    const { say } = this.#options.workplace;
+    const ended = ({ how, lastLines }: { readonly how: string; readonly lastLines: string }): void => {
+      say(`Companion "${name}" ended ${how}${lastLines === "" ? "" : `; its last lines: ${lastLines}`}`);
+      this.tell({ type: "companionEnded", name, how, lastLines });
+    };
+    try {
+      const running = startCompanion(companion, join(ready.place.sandbox, "logs", `${name}.log`), () => {
+        say(`Companion "${name}" takes connections at ${companion.host}:${companion.port}`);
+        this.tell({ type: "companionUp", name });
+      });
+      say(`Process ${running.pid} of companion "${name}" started`);
+      this.#companions.set(name, running);
+      void running.exited.then(ended);
+    } catch (error) {
+      ended({ how: "before it began", lastLines: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
   async #start(): Promise<void> {
-    if (this.#prepared === undefined) return;
-    const { node, database, place } = this.#prepared;
+    const { node, ready } = this.state;
+    if (node === undefined || ready === undefined) return;
+    const { database, place } = ready;
     try {
       const command = database.command(node, place);
       this.#process = startProcess(command, node.env, join(place.sandbox, "logs", "console.log"));
@@ -157,23 +202,27 @@ class Running {
   }
 
   async #probe(): Promise<void> {
-    if (this.#prepared === undefined) return;
-    const { node, database, place } = this.#prepared;
+    const { node, ready } = this.state;
+    if (node === undefined || ready === undefined) return;
+    const { database, place } = ready;
     const serving = this.state.phase.type === "serving";
     const answers: Answer[] = [];
-    let answered = true;
+    let answered = 0;
     for (const question of database.probes(node, place, serving)) {
-      const answer = await ask(question);
+      const answer = await ask(question, this.#ending.signal);
       answers.push(answer);
       // Another HTTP status comes from somebody else, or from a database that cannot answer.
-      answered &&= "status" in answer && (question.type !== "http" || answer.status === 200);
+      if ("status" in answer && (question.type !== "http" || answer.status === 200)) answered += 1;
       if ("error" in answer) break;
     }
-    this.tell({ type: "probed", answered, health: database.health(answers, serving) });
+    const all = answered === answers.length;
+    const health = database.health(answers, serving);
+    this.tell({ type: "probed", answered: all ? "all" : answered === 0 ? "none" : "some", health });
   }
 
   async #drain(timeoutMs: number): Promise<void> {
-    const question = this.#prepared?.database.drain(this.#prepared.node, this.#prepared.place);
+    const { node, ready } = this.state;
+    const question = node === undefined ? undefined : ready?.database.drain(node, ready.place);
     const answer = question === undefined ? undefined : await ask(question, AbortSignal.timeout(timeoutMs));
     if (answer !== undefined && "error" in answer) this.#options.workplace.say(`The drain failed: ${answer.error}`);
     this.tell({ type: "drained" });
@@ -181,6 +230,8 @@ class Running {
 
   async #exit(code: number): Promise<void> {
     clearInterval(this.#ticks);
+    this.#ending.abort();
+    await Promise.all([...this.#companions.values()].map((companion) => companion.stop()));
     await this.#api?.stop();
     this.#finished.resolve(code);
   }

@@ -1,104 +1,20 @@
 // The executor's decisions, told as stories: events in, actions and phases out.
 import { describe, expect, test } from "bun:test";
-import type { Health, NodeTask } from "../databases/node.ts";
-import type { LaunchedTask } from "../mesos/executor-api.ts";
-import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "./decide.ts";
-import type { Action, Event, ExecutorState } from "./state.ts";
+import type { Health } from "../../src/databases/node.ts";
+import { statusOf } from "../../src/executor/decide.ts";
+import { launched, NODE, PREPARED, serving, Story, type Told } from "./executor-story.ts";
 
-const NODE: NodeTask = {
-  schema: 1,
-  framework: "ringmaster",
-  cluster: "demo",
-  node: "ringmaster-demo-1",
-  database: "cassandra",
-  version: "5.0.4",
-  generation: 1,
-  expectData: false,
-  hostname: "agent-1",
-  datacenter: "dc1",
-  rack: "rack1",
-  cpus: 1,
-  memMb: 2048,
-  ports: { storage: 31000, native: 31001, jmx: 31002, jolokia: 31003, api: 31004 },
-  seeds: ["agent-1:31000"],
-  volume: "data",
-  env: {},
-  settings: {},
-  graceMs: 60_000,
-  token: "secret-of-16-letters",
-};
-
-function launched(taskId = "t1", node: unknown = NODE): LaunchedTask {
-  const data = new TextEncoder().encode(JSON.stringify(node));
-  return { name: "demo", taskId, agentId: "a1", data, killGraceMs: 60_000, raw: data };
-}
-
-type Told = Event extends infer Kind ? (Kind extends Event ? Omit<Kind, "nowMs"> : never) : never;
-const serving: Health = { phase: "serving", detail: "OperationMode NORMAL, native transport on" };
 const joining: Health = { phase: "starting", detail: "OperationMode JOINING, native transport off" };
 const silent: Health = { phase: "starting", detail: "no answer within 5000 ms" };
-
-/** Plays events at their seconds and keeps what was done, in one line each. */
-class Story {
-  state: ExecutorState = initialState(7, DEFAULT_TIMINGS, 0);
-  done: string[] = [];
-  actions: Action[] = [];
-
-  at(second: number, ...events: readonly Told[]): this {
-    for (const event of events) {
-      const decision = decide(this.state, { ...event, nowMs: second * 1000 });
-      this.state = decision.state;
-      this.actions.push(...decision.actions);
-      for (const action of decision.actions) this.done.push(`${second} ${line(action)}`);
-    }
-    return this;
-  }
-
-  /** The agent acknowledges everything. */
-  acknowledgeAll(second: number): this {
-    for (const { taskId, uuid } of this.state.unacknowledgedUpdates)
-      this.at(second, { type: "acknowledged", taskId, uuid });
-    return this;
-  }
-
-  served(): this {
-    this.at(0, { type: "subscribed", agentId: "a1", hostname: "agent-1", frameworkName: "ringmaster" });
-    this.at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
-    this.at(3, { type: "tick" }, { type: "probed", answered: true, health: serving });
-    this.acknowledgeAll(3);
-    this.done = [];
-    return this;
-  }
-}
-
-function line(action: Action): string {
-  switch (action.type) {
-    case "update": {
-      const { state, healthy, message, labels } = action.update;
-      const health = healthy === undefined ? "" : healthy ? " healthy" : " unhealthy";
-      return `${state}${health} ${message}${labels["ringmaster.failure"] === undefined ? "" : ` [${labels["ringmaster.failure"]}]`}`;
-    }
-    case "drain":
-      return `drain ${action.timeoutMs}`;
-    case "signal":
-      return action.signal;
-    case "exit":
-      return `exit ${action.code}`;
-    case "prepare":
-    case "start":
-    case "probe":
-      return action.type;
-  }
-}
 
 describe("a node that starts", () => {
   test("is prepared, started, and reported running when it serves", () => {
     const story = new Story();
-    story.at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    story.at(0, { type: "launch", task: launched() }).at(1, PREPARED);
     story.at(2, { type: "tick" }).at(3, { type: "tick" }, { type: "tick" });
-    story.at(4, { type: "probed", answered: false, health: silent }).at(5, { type: "tick" }).at(6, { type: "tick" });
-    story.at(7, { type: "probed", answered: true, health: joining }).at(9, { type: "tick" });
-    story.at(9, { type: "probed", answered: true, health: serving }).at(18, { type: "tick" }).at(19, { type: "tick" });
+    story.at(4, { type: "probed", answered: "none", health: silent }).at(5, { type: "tick" }).at(6, { type: "tick" });
+    story.at(7, { type: "probed", answered: "all", health: joining }).at(9, { type: "tick" });
+    story.at(9, { type: "probed", answered: "all", health: serving }).at(18, { type: "tick" }).at(19, { type: "tick" });
     expect(story.done).toEqual([
       "0 TASK_STARTING Preparing volume and files",
       "0 prepare",
@@ -152,19 +68,19 @@ describe("a node that starts", () => {
   });
 
   test("is the only one of its executor", () => {
-    const story = new Story().served().at(5, { type: "launch", task: launched("t2") });
-    expect(story.done).toEqual(['5 TASK_ERROR Cannot launch task "t2": this executor has task "t1"']);
+    const story = new Story().served().at(5, { type: "launch", task: launched("t2.server") });
+    expect(story.done).toEqual(['5 t2.server TASK_ERROR Cannot launch task "t2.server": this executor has task "t1"']);
     expect(statusOf(story.state).phase).toBe("serving");
   });
 
   test("is ended when its database says for a minute that it failed", () => {
     const failed: Health = { phase: "failing", detail: "OperationMode JOINING_FAILED" };
-    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, PREPARED);
     story
-      .at(10, { type: "probed", answered: true, health: failed })
-      .at(40, { type: "probed", answered: true, health: failed });
+      .at(10, { type: "probed", answered: "all", health: failed })
+      .at(40, { type: "probed", answered: "all", health: failed });
     story
-      .at(70, { type: "probed", answered: true, health: failed })
+      .at(70, { type: "probed", answered: "all", health: failed })
       .at(72, { type: "exited", how: "with code 143", lastLines: "" });
     expect(story.done.slice(4)).toEqual([
       "10 TASK_STARTING OperationMode JOINING_FAILED",
@@ -179,9 +95,9 @@ describe("a node that serves", () => {
     const off: Health = { phase: "starting", detail: "native transport off" };
     const story = new Story().served();
     story
-      .at(13, { type: "probed", answered: true, health: off })
-      .at(23, { type: "probed", answered: true, health: off });
-    story.at(33, { type: "probed", answered: true, health: serving });
+      .at(13, { type: "probed", answered: "all", health: off })
+      .at(23, { type: "probed", answered: "all", health: off });
+    story.at(33, { type: "probed", answered: "all", health: serving });
     expect(story.done).toEqual([
       "13 TASK_RUNNING unhealthy native transport off",
       "33 TASK_RUNNING healthy OperationMode NORMAL, native transport on",
@@ -191,16 +107,16 @@ describe("a node that serves", () => {
   test("may miss five answers in a row, not six", () => {
     const story = new Story().served();
     for (let missed = 1; missed <= 5; missed++)
-      story.at(10 * missed, { type: "probed", answered: false, health: silent });
+      story.at(10 * missed, { type: "probed", answered: "none", health: silent });
     expect(story.done).toEqual([]);
     story
-      .at(60, { type: "probed", answered: false, health: silent })
-      .at(70, { type: "probed", answered: false, health: silent });
+      .at(60, { type: "probed", answered: "none", health: silent })
+      .at(70, { type: "probed", answered: "none", health: silent });
     expect(story.done).toEqual(["60 TASK_RUNNING unhealthy no answer within 5000 ms"]);
   });
 
   test("is killed when it answers nothing for five minutes", () => {
-    const story = new Story().served().at(290, { type: "probed", answered: false, health: silent });
+    const story = new Story().served().at(290, { type: "probed", answered: "none", health: silent });
     story.at(304, { type: "tick" }).at(306, { type: "tick" }).at(309, { type: "tick" });
     story.at(310, { type: "exited", how: "by SIGKILL", lastLines: "" });
     expect(story.done).toEqual([
@@ -260,14 +176,14 @@ describe("a stop", () => {
   });
 
   test("does not drain what is no member yet", () => {
-    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, PREPARED);
     story.at(2, { type: "kill", taskId: "t1" });
     expect(story.done.slice(4)).toEqual(["2 SIGTERM"]);
   });
 
   test("during the preparation waits for it and starts nothing", () => {
     const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "kill", taskId: "t1" });
-    story.at(2, { type: "prepared" }).acknowledgeAll(3);
+    story.at(2, PREPARED).acknowledgeAll(3);
     expect(story.done.slice(2)).toEqual(["2 TASK_KILLED Killed", "3 exit 0"]);
   });
 
@@ -286,8 +202,8 @@ describe("a stop", () => {
 
 describe("updates", () => {
   test("are kept until they are acknowledged, the task until its first one is", () => {
-    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, { type: "prepared" });
-    story.at(3, { type: "probed", answered: true, health: serving });
+    const story = new Story().at(0, { type: "launch", task: launched() }).at(1, PREPARED);
+    story.at(3, { type: "probed", answered: "all", health: serving });
     const [first, ...others] = story.state.unacknowledgedUpdates;
     expect(story.state.unacknowledgedTasks).toEqual([launched()]);
     story.at(4, { type: "acknowledged", taskId: "t1", uuid: first!.uuid });
@@ -299,7 +215,7 @@ describe("updates", () => {
     const off: Health = { phase: "starting", detail: "native transport off" };
     const story = new Story().served().at(4, { type: "disconnected" });
     for (let second = 10; second < 3000; second += 10)
-      story.at(second, { type: "probed", answered: true, health: second % 20 === 0 ? serving : off });
+      story.at(second, { type: "probed", answered: "all", health: second % 20 === 0 ? serving : off });
     expect(story.state.unacknowledgedUpdates).toHaveLength(100);
     expect(story.state.unacknowledgedUpdates.at(-1)?.timestampMs).toBe(2_990_000);
   });
