@@ -77,7 +77,10 @@ export type Ask = {
   readonly read: (answer: Answer) => Verdict;
   /** "again" for longer than this is a failure. */
   readonly patienceMs: number;
-  /** The database's process may end because of it: that counts as done, and its node has left the ring. */
+  /**
+   * The database's process may end because of it: that counts as done, and its node has left the ring. `read` says "again"
+   * to the answers of a process that is about to end.
+   */
   readonly endsNode?: true;
 };
 
@@ -131,7 +134,7 @@ export interface Database {
   mayStart(spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined;
   /** What `NodeTask.seeds` is for a start of `node` now, as host:port. */
   seeds(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[];
-  /** The steps of a change. */
+  /** The steps of a change. Throws an Error in words for the operator where Ringmaster cannot make it of this database. */
   plan(change: Change, spec: ClusterSpec, members: readonly Member[]): readonly StepSketch[];
   /** Whether its nodes find each other by names that Ringmaster keeps (cEPMD): then agents must reach the store. */
   readonly wantsNames: boolean;

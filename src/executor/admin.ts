@@ -87,13 +87,13 @@ function settle(
 ): Decided {
   const said =
     course.type === "done"
-      ? ({ state: "TASK_FINISHED", message: withResult(course.detail, course.found) } as const)
+      ? ({ state: "TASK_FINISHED", message: withResult(course.detail, course.result) } as const)
       : ({ state: "TASK_FAILED", message: course.detail } as const);
   return chain(update(idle(state), taskId, said, nowMs), (next) => beginNext(next, nowMs));
 }
 
-function withResult(detail: string, found: Json): string {
-  const result = found === null ? "" : JSON.stringify(found);
+function withResult(detail: string, found: Json | undefined): string {
+  const result = found === undefined ? "" : JSON.stringify(found);
   return result === "" || result.length > RESULT_MAX ? detail : `${detail}\n${result}`;
 }
 

@@ -25,15 +25,15 @@ export type Errand = {
   readonly told: { readonly text: string; readonly atMs: number };
 };
 
-/** What became of an errand. `done` and `failed` are its end. */
+/** What became of an errand. `done`, as the last ask has it, and `failed` are its end. */
 export type Course =
   | { readonly type: "going"; readonly errand: Errand }
-  | { readonly type: "done"; readonly detail: string; readonly found: Json }
+  | { readonly type: "done"; readonly detail: string; readonly result?: Json }
   | { readonly type: "failed"; readonly detail: string };
 
 /** An errand with nothing to ask is done at once. */
 export function beginErrand(asks: readonly Ask[], nowMs: number): Course {
-  if (asks.length === 0) return { type: "done", detail: "There was nothing to do", found: null };
+  if (asks.length === 0) return { type: "done", detail: "There was nothing to do" };
   const told = { text: "", atMs: nowMs - TELL_MS };
   return { type: "going", errand: { asks, index: 0, sinceMs: nowMs, nextMs: nowMs, detail: "", found: null, told } };
 }
@@ -79,7 +79,7 @@ export function hear(errand: Errand, answer: Answer, nowMs: number): Course {
     case "done": {
       const found = verdict.result ?? errand.found;
       const index = errand.index + 1;
-      if (index === errand.asks.length) return { type: "done", detail: verdict.detail, found };
+      if (index === errand.asks.length) return verdict;
       return { type: "going", errand: { ...rest, index, sinceMs: nowMs, nextMs: nowMs, detail: "", found } };
     }
   }

@@ -111,6 +111,12 @@ describe("an admin task", () => {
   test("is accepted, tells how far it is, and ends with what it found", () => {
     const found = ask("repairing", "repair", {
       question: (ranges) => commandOf(`repair ${JSON.stringify(ranges)}`),
+      read: (answer) => {
+        const text = "text" in answer ? answer.text : answer.error;
+        const [word, ...detail] = text.split(" ");
+        if (word === "again") return { type: "again", afterMs: 5_000, detail: detail.join(" ") };
+        return { type: "done", detail: detail.join(" "), result: { repaired: 2 } };
+      },
     });
     const ranges = ask("finding ranges", "ranges", {
       read: () => ({ type: "done", detail: "2 ranges", result: [1, 2] }),
@@ -129,7 +135,7 @@ describe("an admin task", () => {
       "18 ask 3: repair [1,2]",
       "18.5 a1 TASK_RUNNING repairing: 20 %",
       "23.5 ask 4: repair [1,2]",
-      "24 a1 TASK_FINISHED all repaired\n[1,2]",
+      '24 a1 TASK_FINISHED all repaired\n{"repaired":2}',
     ]);
     expect(story.state.admin).toBeUndefined();
   });

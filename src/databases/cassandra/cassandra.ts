@@ -1,5 +1,6 @@
 // Apache Cassandra 4.1 and 5.0 as a Database.
 import type { Database } from "../database.ts";
+import { adminAsks, OPERATIONS } from "./admin.ts";
 import { renderedFiles } from "./files.ts";
 import { drainQuestion, healthOf, probeQuestions } from "./health.ts";
 import { JOLOKIA_JAR } from "./jolokia.ts";
@@ -29,7 +30,7 @@ export const cassandra: Database = {
   probes: probeQuestions,
   health: healthOf,
   drain: drainQuestion,
-  operations: [],
-  admin: () => undefined,
+  operations: OPERATIONS,
+  admin: adminAsks,
   reads: cassandraReads,
 };

@@ -1,7 +1,7 @@
 // How a Cassandra process is doing, and how it is told to hand over before it stops.
 import type { Answer, Place, Question } from "../database.ts";
 import type { Health, NodeTask } from "../node.ts";
-import { askJolokia, readOf, STORAGE, textOf, values } from "./jolokia.ts";
+import { askJolokia, execOf, readOf, STORAGE, textOf, values } from "./jolokia.ts";
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** A drain flushes all memtables; it took 4 to 7 s where it was measured. */
@@ -14,8 +14,7 @@ export function probeQuestions(task: NodeTask, place: Place): readonly Question[
 }
 
 export function drainQuestion(task: NodeTask, place: Place): Question {
-  const drain = { type: "exec", mbean: STORAGE, operation: "drain", arguments: [] };
-  return askJolokia(task, place, [drain], DRAIN_TIMEOUT_MS);
+  return askJolokia(task, place, [execOf(STORAGE, "drain", [])], DRAIN_TIMEOUT_MS);
 }
 
 /** Modes in which a node serves as soon as its native transport is up; a failed decommission leaves a full member. */

@@ -1,6 +1,6 @@
 // The Jolokia agent inside a Cassandra process: JMX as JSON over HTTP.
 import type { Json } from "../../std/json.ts";
-import type { Place, Question, RenderedFile } from "../database.ts";
+import type { Answer, Place, Question, RenderedFile } from "../database.ts";
 import type { NodeTask } from "../node.ts";
 
 /** The agent's jar, as the binary carries it. */
@@ -39,6 +39,11 @@ export function readOf(mbean: string, attribute: readonly string[]): Json {
   return { type: "read", mbean, attribute };
 }
 
+/** One request of a bulk question. `operation` with the types of its arguments where it has several forms. */
+export function execOf(mbean: string, operation: string, args: readonly Json[]): Json {
+  return { type: "exec", mbean, operation, arguments: args };
+}
+
 /** A bulk question: several requests in one. */
 export function askJolokia(task: NodeTask, place: Place, requests: readonly Json[], timeoutMs: number): Question {
   return {
@@ -52,26 +57,46 @@ export function askJolokia(task: NodeTask, place: Place, requests: readonly Json
   };
 }
 
+/** What became of one request of a bulk question. `of`: the first argument of an operation. */
+export type Outcome = { readonly of: string } & ({ readonly value: Json } | { readonly error: string });
+
+/** What became of each request of a bulk question, or why nothing did. */
+export function outcomes(answer: Answer): readonly Outcome[] | { readonly error: string } {
+  if ("error" in answer) return answer;
+  if (answer.status !== 200) return { error: `Jolokia answered with HTTP status ${answer.status}` };
+  let read: unknown;
+  try {
+    read = JSON.parse(answer.text);
+  } catch {
+    read = undefined;
+  }
+  if (!Array.isArray(read)) return { error: `Jolokia answered ${JSON.stringify(answer.text.slice(0, 100))}` };
+  return read.map((one: unknown): Outcome => {
+    const { request, status, value, error } = mapOf(one);
+    const of = textOf(listOf(mapOf(request)["arguments"])[0]);
+    if (status === 200) return { of, value: value ?? null };
+    return { of, error: textOf(error) || `Jolokia status ${JSON.stringify(status ?? null)}` };
+  });
+}
+
 /** The values of a bulk answer, by request; undefined for a request that failed, or when the text is no such answer. */
 export function values(text: string): readonly (Readonly<Record<string, Json>> | undefined)[] {
-  let answers: unknown;
-  try {
-    answers = JSON.parse(text);
-  } catch {
-    return [];
-  }
-  if (!Array.isArray(answers)) return [];
-  return answers.map((one: unknown) => {
-    if (typeof one !== "object" || one === null || !("value" in one) || !("status" in one) || one.status !== 200)
-      return undefined;
-    return isRecord(one.value) ? one.value : undefined;
-  });
+  const read = outcomes({ status: 200, text });
+  return "error" in read ? [] : read.map((one) => ("value" in one && isRecord(one.value) ? one.value : undefined));
 }
 
 export function textOf(value: Json | undefined): string {
   return typeof value === "string" ? value : "";
 }
 
-export function isRecord(value: unknown): value is Readonly<Record<string, Json>> {
+function isRecord(value: unknown): value is Readonly<Record<string, Json>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function listOf(value: Json | undefined): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+export function mapOf(value: unknown): Readonly<Record<string, Json>> {
+  return isRecord(value) ? value : {};
 }

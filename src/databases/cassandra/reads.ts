@@ -2,7 +2,7 @@
 import type { Json } from "../../std/json.ts";
 import type { Place, Read } from "../database.ts";
 import type { NodeTask } from "../node.ts";
-import { askJolokia, isRecord, readOf, STORAGE, textOf, values } from "./jolokia.ts";
+import { askJolokia, listOf, mapOf, readOf, STORAGE, textOf, values } from "./jolokia.ts";
 
 const FAILURES = "org.apache.cassandra.net:type=FailureDetector";
 const READ_TIMEOUT_MS = 10_000;
@@ -63,14 +63,6 @@ function ringStatus(text: string): Json {
     rack: places.get(address)?.rack ?? null,
   }));
   return { mode: storage["OperationMode"] ?? null, nodes };
-}
-
-function listOf(value: Json | undefined): readonly string[] {
-  return Array.isArray(value) ? value.map(String) : [];
-}
-
-function mapOf(value: Json | undefined): Readonly<Record<string, Json>> {
-  return isRecord(value) ? value : {};
 }
 
 /** Datacenter and rack by address, out of the failure detector's text: a line for each endpoint, its states indented below. */

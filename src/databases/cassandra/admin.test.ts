@@ -1,0 +1,171 @@
+// What is asked of a Cassandra node to change it, and what its answers mean. The answers are as Jolokia gave them.
+import { describe, expect, test } from "bun:test";
+import type { Json } from "../../std/json.ts";
+import type { Answer, Ask, Place, Verdict } from "../database.ts";
+import type { NodeTask } from "../node.ts";
+import { adminAsks } from "./admin.ts";
+
+const STORAGE = "org.apache.cassandra.db:type=StorageService";
+const TASK = { ports: { jolokia: 8778 }, token: "secret-of-16-letters", datacenter: "dc1" } as unknown as NodeTask;
+const PLACE = { address: "10.1.2.3" } as Place;
+
+function asks(operation: string, args: Readonly<Record<string, string>> = {}): readonly Ask[] {
+  return adminAsks({ schema: 1, node: "n", operation, args, members: [] }, TASK, PLACE) ?? [];
+}
+
+/** The requests that an ask puts, when `found` was found before. */
+function requests(ask: Ask | undefined, found: Json = null): readonly unknown[] {
+  const question = typeof ask?.question === "function" ? ask.question(found) : ask?.question;
+  return question?.type === "http" ? (JSON.parse(question.body ?? "[]") as readonly unknown[]) : [];
+}
+
+type Part = { readonly of?: string; readonly value?: Json; readonly error?: string };
+
+/** An answer to a bulk question: what became of each request in turn. */
+function answer(parts: readonly Part[]): Answer {
+  const text = parts.map(({ of = "", value, error }) => {
+    const request = { type: "exec", arguments: [of] };
+    return error === undefined ? { request, value: value ?? null, status: 200 } : { request, error, status: 500 };
+  });
+  return { status: 200, text: JSON.stringify(text) };
+}
+
+function verdict(ask: Ask | undefined, ...parts: readonly Part[]): Verdict | undefined {
+  return ask?.read(answer(parts));
+}
+
+describe("flush and cleanup", () => {
+  test("go over all keyspaces that have replicas", () => {
+    const [list, flush] = asks("flush");
+    expect(requests(list)).toEqual([{ type: "read", mbean: STORAGE, attribute: ["NonLocalStrategyKeyspaces"] }]);
+    const listed = verdict(list, { value: { NonLocalStrategyKeyspaces: ["system_auth", "app"] } });
+    expect(listed).toEqual({ type: "done", detail: "app, system_auth", result: ["app", "system_auth"] });
+    const operation = "forceKeyspaceFlush(java.lang.String,[Ljava.lang.String;)";
+    expect(requests(flush, ["app", "system_auth"])).toEqual([
+      { type: "exec", mbean: STORAGE, operation, arguments: ["app", []] },
+      { type: "exec", mbean: STORAGE, operation, arguments: ["system_auth", []] },
+    ]);
+    expect(verdict(flush, { value: null }, { value: null })).toEqual({ type: "done", detail: "keyspaces: 2" });
+  });
+
+  test("go over one that is named", () => {
+    const operation = "forceKeyspaceCleanup(int,java.lang.String,[Ljava.lang.String;)";
+    const [cleanup, ...more] = asks("cleanup", { keyspace: "app" });
+    expect(more).toEqual([]);
+    expect(requests(cleanup)).toEqual([{ type: "exec", mbean: STORAGE, operation, arguments: [0, "app", []] }]);
+    expect(verdict(cleanup, { value: 0 })).toEqual({ type: "done", detail: "keyspaces: 1" });
+    expect(verdict(cleanup, { value: 1 })).toEqual({ type: "failed", detail: "status 1" });
+  });
+
+  test("fail with Cassandra's words, or with why there are none", () => {
+    const [flush] = asks("flush", { keyspace: "nope" });
+    const error = "java.lang.IllegalArgumentException : Keyspace nope does not exist";
+    expect(verdict(flush, { error })).toEqual({ type: "failed", detail: error });
+    expect(flush?.read({ error: "no answer" })).toEqual({ type: "failed", detail: "no answer" });
+    expect(flush?.read({ status: 401, text: "" })).toEqual({
+      type: "failed",
+      detail: "Jolokia answered with HTTP status 401",
+    });
+    expect(flush?.read({ status: 200, text: "<html>" })).toEqual({
+      type: "failed",
+      detail: 'Jolokia answered "<html>"',
+    });
+  });
+});
+
+describe("decommission", () => {
+  const [, check, leave, begin, hand] = asks("decommission");
+  const ring = (mode: string, members: number, leaving: readonly string[] = []): { value: Json } => ({
+    value: {
+      OperationMode: mode,
+      EndpointWithPortToHostId: Object.fromEntries(Array.from({ length: members }, (_, i) => [`10.0.0.${i}:7000`, ""])),
+      LeavingNodesWithPort: leaving,
+    },
+  });
+  const simple = { of: "app", value: "SimpleStrategy {replication_factor=2}" };
+  const network = { of: "shop", value: "NetworkTopologyStrategy {dc0=5, dc1=3}" };
+
+  test("looks at the replication of all keyspaces but Cassandra's own", () => {
+    expect(requests(check, ["app", "system_auth"]).slice(1)).toEqual([
+      {
+        type: "exec",
+        mbean: STORAGE,
+        operation: "getKeyspaceReplicationInfo(java.lang.String)",
+        arguments: ["app"],
+      },
+    ]);
+  });
+
+  test("is refused while replicas would find no node", () => {
+    expect(verdict(check, ring("NORMAL", 4), simple, network)).toEqual({
+      type: "done",
+      detail: "nodes for all replicas after the leave: 3",
+    });
+    expect(verdict(check, ring("NORMAL", 3), simple, network)).toEqual({
+      type: "failed",
+      detail: 'replicas of keyspace "shop": found 2 nodes for them after the leave, wanted 3',
+    });
+    expect(verdict(check, ring("NORMAL", 4, ["10.0.0.3:7000"]), simple, network)).toMatchObject({ type: "failed" });
+    expect(verdict(check, ring("NORMAL", 3), { of: "x", error: "no such keyspace" })).toEqual({
+      type: "failed",
+      detail: 'cannot read the replication of keyspace "x": no such keyspace',
+    });
+    expect(verdict(check, { error: "no MBean" })).toEqual({ type: "again", afterMs: 2000, detail: "no MBean" });
+  });
+
+  test("that has begun, or is done, may be asked for again", () => {
+    expect(verdict(check, ring("LEAVING", 3, ["10.0.0.1:7000"]), network)).toEqual({
+      type: "done",
+      detail: "OperationMode LEAVING",
+    });
+    const error =
+      "java.lang.UnsupportedOperationException : Node in DECOMMISSIONED state; wait for status to become normal or restart";
+    expect(verdict(leave, { error })).toEqual({ type: "done", detail: "" });
+  });
+
+  test("is asked without waiting for its end, and forced: Cassandra's own check counts its system keyspaces", () => {
+    expect(requests(leave)).toEqual([
+      { type: "exec", mbean: STORAGE, operation: "decommission(boolean)", arguments: [true] },
+    ]);
+    expect(leave?.read({ error: "no answer within 10000 ms" })).toEqual({ type: "done", detail: "" });
+    const error =
+      "java.lang.UnsupportedOperationException : no other normal nodes in the ring; decommission would be pointless";
+    expect(verdict(leave, { error })).toEqual({ type: "failed", detail: error });
+  });
+
+  test("is watched to its end", () => {
+    const seen = (mode: string, streams: Json = []): readonly Part[] => [
+      { value: { OperationMode: mode } },
+      { value: { CurrentStreams: streams } },
+    ];
+    expect(verdict(begin, ...seen("NORMAL"))).toEqual({ type: "again", afterMs: 2000, detail: "OperationMode NORMAL" });
+    expect(verdict(begin, ...seen("LEAVING"))).toEqual({ type: "done", detail: "LEAVING" });
+    const streams = [
+      { currentTxBytes: 1_500_000, totalTxBytes: 4_000_000 },
+      { currentTxBytes: 0, totalTxBytes: 1_000_000 },
+    ];
+    expect(verdict(hand, ...seen("LEAVING", streams))).toEqual({
+      type: "again",
+      afterMs: 2000,
+      detail: "OperationMode LEAVING, sent 1.5 of 5.0 MB",
+    });
+    expect(verdict(hand, ...seen("DECOMMISSIONED"))).toEqual({ type: "done", detail: "OperationMode DECOMMISSIONED" });
+    expect(verdict(hand, ...seen("NORMAL"))).toEqual({ type: "failed", detail: "OperationMode NORMAL" });
+    expect(verdict(hand, ...seen("DECOMMISSION_FAILED"))).toEqual({
+      type: "failed",
+      detail: "OperationMode DECOMMISSION_FAILED; the node's system.log says why",
+    });
+  });
+
+  test("by force asks for no replicas", () => {
+    expect(asks("decommission", { force: "true" }).map(({ say }) => say)).toEqual([
+      "asking it to leave",
+      "waiting for it to leave",
+      "handing its data over",
+    ]);
+  });
+});
+
+test("an operation that there is not is told", () => {
+  expect(adminAsks({ schema: 1, node: "n", operation: "dance", args: {}, members: [] }, TASK, PLACE)).toBeUndefined();
+});
