@@ -1,0 +1,103 @@
+// `ringmaster director`: the proxy beside client applications.
+import { createLog } from "../../std/io/log.ts";
+import { DEFAULTS } from "../decide.ts";
+import { PROTOCOLS } from "../targets.ts";
+import { serveAdmin } from "./admin.ts";
+import { type DirectorFlags, readFlags } from "./flags.ts";
+import { Director, type DirectorOptions, type From } from "./run.ts";
+
+/** Descriptors that are no client's and no backend's connection. */
+const OWN_FILES = 256;
+
+/** Runs a director until it is told to stop. Returns the exit code; throws what an operator must read. */
+export async function main(args: readonly string[]): Promise<number> {
+  const flags = readFlags(args);
+  const log = createLog("director", flags.logLevel, process.stderr.isTTY && flags.logJson !== true);
+  const director = new Director({ ...(await readOptions(flags)), log });
+  const abort = new AbortController();
+  const { host, port } = flags.admin;
+  const stopped = Promise.withResolvers<void>();
+  let signals = 0;
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.on(signal, () => {
+      signals += 1;
+      stopped.resolve();
+      // Who asks twice means at once.
+      if (signals > 1) abort.abort();
+    });
+  try {
+    const admin = serveAdmin(director, host, port);
+    log.info({ admin: admin.url }, "The director serves");
+    await stopped.promise;
+    log.info(`Stopping: no new clients; connections may finish for ${flags.drainTimeout} s, a second signal ends them`);
+    const timer = setTimeout(() => abort.abort(), flags.drainTimeout * 1000);
+    await director.stop(abort.signal);
+    clearTimeout(timer);
+    await admin.stop();
+    return 0;
+  } catch (error) {
+    await director.stop(AbortSignal.abort());
+    throw error;
+  }
+}
+
+async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, "log">> {
+  const { rack, zone } = flags;
+  const listen = {
+    ...(flags.httpListen === undefined ? {} : { http: flags.httpListen }),
+    ...(flags.pbListen === undefined ? {} : { pb: flags.pbListen }),
+    ...(flags.cqlListen === undefined ? {} : { cql: flags.cqlListen }),
+  };
+  const from = sourceOf(flags);
+  const listeners = PROTOCOLS.filter((protocol) => Object.hasOwn(listen, protocol));
+  if (listeners.length === 0)
+    throw new Error("Cannot start: found no listener, wanted --http-listen, --pb-listen or --cql-listen");
+  if (from.type === "static")
+    for (const { protocol, host, port } of from.backends) {
+      const known = protocol === undefined ? listeners.length === 1 : listeners.includes(protocol);
+      if (!known)
+        throw new Error(
+          `Cannot use --backend ${host}:${port}: found listeners ${listeners.join(", ")}, wanted one of them before it, as in ${listeners[0]}=${host}:${port}`,
+        );
+    }
+  return {
+    from,
+    followed: { framework: flags.framework, cluster: flags.cluster ?? "" },
+    listen,
+    clientsMax: flags.maxClients ?? (await clientsAllowed()),
+    connectTimeoutMs: flags.connectTimeout * 1000,
+    probeTimeoutMs: flags.probeTimeout * 1000,
+    settings: {
+      ...DEFAULTS,
+      ...(rack === undefined ? {} : { rack }),
+      ...(zone === undefined ? {} : { zone }),
+      connectionsMax: flags.maxConnections,
+      queueMax: flags.queue,
+      queueTimeoutMs: flags.queueTimeout * 1000,
+      drainTimeoutMs: flags.drainTimeout * 1000,
+      probeIntervalMs: flags.probeInterval * 1000,
+    },
+  };
+}
+
+function sourceOf({ store, scheduler, backend, cluster }: DirectorFlags): From {
+  const found = [
+    ...(store === undefined ? [] : ["--store"]),
+    ...(scheduler === undefined ? [] : ["--scheduler"]),
+    ...(backend.length === 0 ? [] : ["--backend"]),
+  ];
+  if (found.length !== 1)
+    throw new Error(
+      `Cannot start: found ${found.length === 0 ? "no source of backends" : found.join(" and ")}, wanted one of --store, --scheduler and --backend`,
+    );
+  if (backend.length > 0) return { type: "static", backends: backend };
+  if (cluster === undefined) throw new Error(`Cannot start: found ${found[0]} without --cluster, wanted both`);
+  return scheduler === undefined ? { type: "store", url: store ?? "" } : { type: "scheduler", url: scheduler };
+}
+
+/** As many clients as the limit of open files allows: each takes two, its own and its backend's. */
+async function clientsAllowed(): Promise<number> {
+  const limits = await Bun.file("/proc/self/limits").text();
+  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
+  return Math.max(1, Math.floor((files - OWN_FILES) / 2));
+}

@@ -1,0 +1,120 @@
+// The pump: carries bytes between a client and its backend, with back-pressure and half-close both ways. Once a connection is
+// up, this is the only code that runs for its bytes.
+import type { Socket } from "bun";
+
+/** Counts the bytes that one side of a backend's connections has sent. */
+export type Meter = { bytes: number };
+
+/** Who is told when a socket is closed for good. `error`: it was broken off. */
+export interface Owner {
+  closed(side: Side, error: Error | undefined): void;
+}
+
+/** One of the two sockets of a connection, as the pump sees it. */
+export class Side {
+  readonly owner: Owner;
+  /** Of all connections to this backend. */
+  meter: Meter;
+  /** Bytes that came in from this socket. */
+  bytes = 0;
+  /** The other socket, while it is connected. */
+  peer: Socket<Side> | undefined;
+  /** What this socket could not take yet; its peer is paused meanwhile, so that it stays little. */
+  rest: Uint8Array[] | undefined;
+  /** What is to be done with this socket once `rest` is written. */
+  after: "nothing" | "shutdown" | "end" = "nothing";
+
+  constructor(owner: Owner, meter: Meter) {
+    this.owner = owner;
+    this.meter = meter;
+  }
+}
+
+/** Hands bytes that came from `source` to its peer, and pauses the source while the peer cannot take them all. */
+function pump(source: Socket<Side>, bytes: Uint8Array): void {
+  const side = source.data;
+  side.bytes += bytes.length;
+  side.meter.bytes += bytes.length;
+  if (side.peer !== undefined && !put(side.peer, bytes)) source.pause();
+}
+
+/** Writes, or keeps what the socket does not take. Returns whether all was taken. */
+export function put(socket: Socket<Side>, bytes: Uint8Array): boolean {
+  const side = socket.data;
+  if (side.rest !== undefined) {
+    side.rest.push(bytes.slice());
+    return false;
+  }
+  const written = socket.write(bytes);
+  // Below 0 it is closed, and its close handler is about to end this connection.
+  if (written === bytes.length || written < 0) return true;
+  side.rest = [bytes.slice(written)];
+  return false;
+}
+
+/** The socket takes bytes again. */
+function drained(socket: Socket<Side>): void {
+  const side = socket.data;
+  const { rest } = side;
+  if (rest !== undefined) {
+    for (let first = rest[0]; first !== undefined; first = rest[0]) {
+      const written = socket.write(first);
+      if (written < 0) return;
+      if (written < first.length) {
+        rest[0] = first.subarray(written);
+        return;
+      }
+      rest.shift();
+    }
+    side.rest = undefined;
+  }
+  side.peer?.resume();
+  finish(socket, side.after);
+}
+
+/** Ends a socket's sending, or the socket, after everything that is still to be written. */
+export function finish(socket: Socket<Side>, how: Side["after"]): void {
+  const side = socket.data;
+  side.after = how;
+  if (side.rest !== undefined) return;
+  if (how === "shutdown") socket.shutdown();
+  else if (how === "end") socket.end();
+}
+
+/** The other end sends no more, but may still read. */
+function ended(socket: Socket<Side>): void {
+  const { peer } = socket.data;
+  if (peer !== undefined && peer.data.after === "nothing") finish(peer, "shutdown");
+}
+
+function closed(socket: Socket<Side>, error?: Error): void {
+  const side = socket.data;
+  const { peer } = side;
+  side.peer = undefined;
+  side.rest = undefined;
+  side.owner.closed(side, error);
+  if (peer === undefined) return;
+  peer.data.peer = undefined;
+  // A break is handed on as one: what was half sent must not look complete.
+  if (error === undefined) finish(peer, "end");
+  else peer.terminate();
+}
+
+/** The part of a socket's handlers that is the same for clients and backends. */
+export const PUMP = {
+  binaryType: "uint8array",
+  data: pump,
+  drain: drained,
+  end: ended,
+  close: closed,
+  error: (socket: Socket<Side>): void => {
+    socket.terminate();
+  },
+} as const;
+
+/** Joins the two sockets of a connection: from now on what one sends the other gets. */
+export function join(client: Socket<Side>, backend: Socket<Side>): void {
+  client.data.peer = backend;
+  backend.data.peer = client;
+  client.resume();
+}

@@ -1,0 +1,74 @@
+// Which backend takes the next client: those of the own rack first, then of the own zone, then the others.
+import type { Backend, Settings, State } from "./state.ts";
+
+export type Picked =
+  | { readonly type: "backend"; readonly index: number }
+  /** None has room at the moment. */
+  | { readonly type: "wait"; readonly why: string }
+  /** All that could take it did not. */
+  | { readonly type: "none"; readonly why: string };
+
+/** Whether new connections may go to the backend, its limit aside. An ejection is looked at apart: it may be overruled. */
+function isOpen(backend: Backend): boolean {
+  return backend.drainingSinceMs === undefined && backend.health !== "down";
+}
+
+/** Backends that take new connections now, however many they have. */
+export function usableCount(state: State, nowMs: number): number {
+  return state.backends.filter((backend) => isOpen(backend) && backend.ejectedUntilMs <= nowMs).length;
+}
+
+/** One word for a backend: gone, draining, down, ejected, up or unknown. */
+export function stateOf(backend: Backend, nowMs: number): string {
+  if (backend.gone) return "gone";
+  if (backend.drainingSinceMs !== undefined) return "draining";
+  if (backend.health === "down") return "down";
+  return backend.ejectedUntilMs > nowMs ? "ejected" : backend.health;
+}
+
+/** 0: own rack, 1: own zone, 2: elsewhere. */
+function distance({ target }: Backend, { rack, zone }: Settings): number {
+  const sameZone = zone === undefined || target.zone === undefined || target.zone === zone;
+  if (rack !== undefined && target.rack === rack && sameZone) return 0;
+  return zone !== undefined && target.zone === zone ? 1 : 2;
+}
+
+/** Picks for a client that was not taken by the backends `tried`. */
+export function pick(state: State, tried: readonly string[], nowMs: number): Picked {
+  const { backends, settings, turn } = state;
+  const open = backends.filter(isOpen);
+  if (open.length === 0) return { type: "wait", why: whyNone(backends) };
+  const healthy = open.filter((backend) => backend.ejectedUntilMs <= nowMs);
+  // A doubtful backend is better than none.
+  const usable = (healthy.length > 0 ? healthy : open).filter(({ target }) => !tried.includes(target.address));
+  if (usable.length === 0) return { type: "none", why: `none of ${open.length} backends took the connection` };
+  const start = Math.max(
+    0,
+    usable.findIndex(({ target }) => target.address > turn),
+  );
+  let best: Backend | undefined;
+  for (let i = 0; i < usable.length; i += 1) {
+    const backend = usable[(start + i) % usable.length];
+    if (backend === undefined || backend.connections >= settings.connectionsMax) continue;
+    if (best === undefined || isBetter(backend, best, settings)) best = backend;
+  }
+  if (best === undefined)
+    return {
+      type: "wait",
+      why: `all ${usable.length} backends have ${settings.connectionsMax} connections, their limit`,
+    };
+  return { type: "backend", index: backends.indexOf(best) };
+}
+
+/** Strictly better: among equals the turn decides. */
+function isBetter(backend: Backend, best: Backend, settings: Settings): boolean {
+  const nearer = distance(backend, settings) - distance(best, settings);
+  if (nearer !== 0) return nearer < 0;
+  return settings.balance === "leastConnections" && backend.connections < best.connections;
+}
+
+function whyNone(backends: readonly Backend[]): string {
+  if (backends.length === 0) return "there are no backends";
+  const down = backends.filter(({ health, drainingSinceMs }) => health === "down" && drainingSinceMs === undefined);
+  return `of ${backends.length} backends ${down.length} are down and ${backends.length - down.length} are draining`;
+}
