@@ -164,3 +164,13 @@ test("any JSON is shown as lines, and lists of flat objects as tables", () => {
   ]);
   expect(valuePage([1, ["a", "b"], { a: { b: 1 } }])).toEqual(["- 1", "- a, b", "-", "  a:", "    b: 1"]);
 });
+
+test("a text of several lines stands below its key, line by line", () => {
+  expect(valuePage({ settings: { "riak.conf": "# mine\nring_size = 16\n", "advanced.config": "[]." } })).toEqual([
+    "settings:",
+    "  riak.conf:",
+    "    # mine",
+    "    ring_size = 16",
+    "  advanced.config: [].",
+  ]);
+});

@@ -84,16 +84,26 @@ export function plansPage(plans: readonly PlanView[]): Page {
   return [[["PLAN", "KIND", "CLUSTER", "STATUS", "STEPS DONE", "CREATED", "ENDED"], ...rows]];
 }
 
-/** Any JSON: `key: value` lines, what is inside two columns deeper, a list of flat objects as a table. */
+/** Any JSON: `key: value` lines, what is inside and long texts two columns deeper, a list of flat objects as a table. */
 export function valuePage(value: unknown, indent = ""): Page {
   if (Array.isArray(value)) return listPage(value, indent);
   if (!isObject(value)) return [`${indent}${scalarText(value)}`];
   return Object.entries(value).flatMap(([key, inner]): Page => {
+    if (typeof inner === "string" && inner.includes("\n"))
+      return [`${indent}${key}:`, ...textLines(inner, `${indent}  `)];
     if (isScalar(inner)) return [`${indent}${key}: ${scalarText(inner)}`];
     if (Object.keys(inner as object).length === 0) return [`${indent}${key}: none`];
     if (Array.isArray(inner) && inner.every(isScalar)) return [`${indent}${key}: ${inner.map(scalarText).join(", ")}`];
     return [`${indent}${key}:`, ...valuePage(inner, `${indent}  `)];
   });
+}
+
+/** A text of several lines, such as a riak.conf. */
+function textLines(text: string, indent: string): Page {
+  return text
+    .trimEnd()
+    .split("\n")
+    .map((line) => `${indent}${line}`);
 }
 
 function listPage(list: readonly unknown[], indent: string): Page {
