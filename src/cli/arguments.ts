@@ -11,6 +11,16 @@ export const PLAN_SECONDS = 7200;
 /** How long `wait-for-service` waits when nobody says. */
 export const SERVICE_SECONDS = 1800;
 
+/** What options say that follow the plan a command becomes. */
+export const FOLLOW = "tell on stderr what happens, until the plan is over";
+export const TIMEOUT = `wait no longer than this (default: ${PLAN_SECONDS}); implies --wait`;
+
+/** How long to follow the plan, if at all. */
+export function waitOf(wait: true | undefined, timeoutMs: number | undefined): { readonly waitMs?: number } {
+  if (wait === undefined && timeoutMs === undefined) return {};
+  return { waitMs: timeoutMs ?? PLAN_SECONDS * 1000 };
+}
+
 /** Asks for a view of what the API has at these path segments. */
 export function show(ask: Ask, view: View, ...segments: readonly string[]): void {
   ask({ type: "show", view, path: `/api/v1/${segments.map(encodeURIComponent).join("/")}` });

@@ -1,13 +1,20 @@
-// The body of `POST /api/v1/clusters` from the flags and files of `cluster create`. What is in it, the scheduler judges.
+// The bodies of `POST /api/v1/clusters` and of the PATCH of one, from the flags and files of `cluster create` and `update`.
+// What is in them, the scheduler judges.
 import { parse } from "yaml";
 import { constraintText, readConstraints } from "../databases/constraints.ts";
 import { Failure } from "./failure.ts";
-import type { ClusterFlags } from "./request.ts";
+import type { ChangeFlags, ClusterFlags } from "./request.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
 /** A file's name, as the operator wrote it, and its content. */
 export type InputFile = { readonly name: string; readonly text: string };
+
+/** The content of the files that `SettingFiles` names. */
+export type SettingTexts = {
+  readonly trees: readonly InputFile[];
+  readonly texts: Readonly<Record<string, string>>;
+};
 
 const DEFAULT_DATABASE = "cassandra";
 
@@ -15,18 +22,12 @@ const DEFAULT_DATABASE = "cassandra";
 const FILE_ENDINGS = new Set(["conf", "config", "options", "properties", "xml", "yaml", "yml"]);
 
 /**
- * The body: `file` first, then `settingFiles` in their order, then the flags. Maps are merged key by key, everything else
- * is replaced. Throws a usage Failure for a file or a flag that cannot be read.
+ * The body that creates a cluster: `file` first, then `files`, then the flags. Maps are merged key by key, everything else is
+ * replaced. Throws a usage Failure for a file or a flag that cannot be read.
  */
-export function clusterBody(
-  flags: ClusterFlags,
-  file: InputFile | undefined,
-  settingFiles: readonly InputFile[],
-): Tree {
+export function clusterBody(flags: ClusterFlags, file: InputFile | undefined, files: SettingTexts): Tree {
   const base = file === undefined ? {} : readTree(file);
-  let settings: Tree = {};
-  for (const settingFile of settingFiles) settings = merge(settings, readTree(settingFile));
-  for (const set of flags.sets) settings = merge(settings, readSet(set));
+  const settings = settingsOf(files, flags.sets.map(readSet), treeOf(base.settings), "over");
   const resources = given({ cpus: flags.cpus, memMb: flags.memMb, diskMb: flags.diskMb });
   const top = given({
     name: flags.name,
@@ -35,17 +36,80 @@ export function clusterBody(
     nodes: flags.nodes,
     package: flags.package,
     jre: flags.jre,
-    constraints: flags.constraints.length === 0 ? undefined : flags.constraints.map(asText).join(","),
+    constraints: constraintsOf(flags.constraints),
     datacenter: flags.datacenter,
     rackAttribute: flags.rackAttribute,
   });
-  const maps = Object.entries({ resources, ports: flags.ports, env: flags.env, settings });
-  return merge({ ...base, ...top }, Object.fromEntries(maps.filter(([, map]) => Object.keys(map).length > 0)));
+  const maps = filled({ resources, ports: flags.ports, env: flags.env, settings });
+  return merge({ ...base, ...top }, maps);
+}
+
+/**
+ * The change of a cluster that stands as `spec` (what the API says was asked for). The API replaces the whole environment and
+ * whole settings, by name; so a variable, and a key within a setting, is put into what is there. A `--set` to null takes its
+ * key away. Throws a usage Failure for a file or a flag that cannot be read.
+ */
+export function clusterChange(flags: ChangeFlags, files: SettingTexts, spec: Tree): Tree {
+  const settings = settingsOf(files, flags.sets.map(readSet), treeOf(spec.settings), "instead");
+  const { env, unsetEnv } = flags;
+  const vars = Object.entries({ ...treeOf(spec.env), ...env }).filter(([name]) => !unsetEnv.includes(name));
+  return given({
+    version: flags.version,
+    package: flags.package,
+    jre: flags.jre,
+    constraints: constraintsOf(flags.constraints),
+    env: Object.keys(env).length + unsetEnv.length === 0 ? undefined : Object.fromEntries(vars),
+    ...filled({ settings }),
+  });
+}
+
+/** A new cluster's settings are laid over each other, a null like any value; in a change each set replaces, and null takes away. */
+type Placing = "over" | "instead";
+
+/**
+ * The settings that files and sets name, whole: a set of a key within one goes into what the files say of it, or into what was
+ * there `before`.
+ */
+function settingsOf(files: SettingTexts, sets: readonly Setting[], before: Tree, placing: Placing): Tree {
+  let settings: Tree = {};
+  for (const tree of files.trees) settings = merge(settings, readTree(tree));
+  const changed = new Map(Object.entries({ ...settings, ...files.texts }));
+  const old = new Map(Object.entries(before));
+  for (const { path, value, words } of sets) {
+    const [name = "", ...keys] = path;
+    const under = changed.has(name) ? changed.get(name) : old.get(name);
+    if (keys.length > 0 && typeof under === "string")
+      throw new Failure(
+        "usage",
+        `Cannot read --set ${words}: found "${name}" to be one text, wanted all of it in a --setting-file or --riak-conf`,
+      );
+    changed.set(name, placed(under, keys, value, placing));
+  }
+  return Object.fromEntries(changed);
+}
+
+/** `under` with `value` where the keys lead to. */
+function placed(under: unknown, [key, ...rest]: readonly string[], value: unknown, placing: Placing): unknown {
+  if (key === undefined) return placing === "over" && isTree(under) && isTree(value) ? merge(under, value) : value;
+  const tree = new Map(Object.entries(treeOf(under)));
+  if (placing === "instead" && value === null && rest.length === 0) tree.delete(key);
+  else tree.set(key, placed(tree.get(key), rest, value, placing));
+  return Object.fromEntries(tree);
 }
 
 /** The entries that have a value. */
 function given(entries: Tree): Tree {
   return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined));
+}
+
+/** The maps that have entries. */
+function filled(maps: Readonly<Record<string, Tree>>): Tree {
+  return Object.fromEntries(Object.entries(maps).filter(([, map]) => Object.keys(map).length > 0));
+}
+
+/** All constraint flags as one text; an empty flag alone stands for no constraint at all. */
+function constraintsOf(flags: readonly string[]): string | undefined {
+  return flags.length === 0 ? undefined : flags.map(asText).join(",");
 }
 
 /** One constraint flag in the text spelling, so that several can stand in a row. What is no JSON of ours stays as it is. */
@@ -70,20 +134,21 @@ function readYaml(text: string, action: string): unknown {
   }
 }
 
-/** `cassandra.yaml.num_tokens=16` as settings with only that in them. The value is YAML: a number, true, a list, a text. */
-function readSet(text: string): Tree {
+/** What one `--set` says. `words`: its path as it was written. */
+type Setting = { readonly path: readonly string[]; readonly value: unknown; readonly words: string };
+
+/** Reads `cassandra.yaml.num_tokens=16`. The value is YAML: a number, true, a list, a text. */
+function readSet(text: string): Setting {
   const at = equalsAt(text);
-  const path = at === -1 ? [] : splitPath(text.slice(0, at));
+  const words = text.slice(0, Math.max(0, at));
+  const path = splitPath(words);
   if (path.length === 0)
     throw new Failure(
       "usage",
       `Cannot read --set: found "${text}", wanted PATH=VALUE, e.g. cassandra.yaml.num_tokens=16`,
     );
   const value = text.slice(at + 1);
-  const leaf = value.trim() === "" ? "" : readYaml(value, `Cannot read --set ${text.slice(0, at)}`);
-  let tree = leaf;
-  for (const key of path.toReversed()) tree = { [key]: tree };
-  return isTree(tree) ? tree : {};
+  return { path, value: value.trim() === "" ? "" : readYaml(value, `Cannot read --set ${words}`), words };
 }
 
 /** The first `=` outside of quotes. */
@@ -96,13 +161,15 @@ function equalsAt(text: string): number {
   return -1;
 }
 
-/** `cassandra.yaml.a.b` or `"cassandra.yaml".a.b` to its keys; none if it is neither. */
+/** `cassandra.yaml.a.b`, `"cassandra.yaml".a.b` or `riak.conf.a.b` to its keys; none if it is none of them. */
 function splitPath(path: string): readonly string[] {
   if (!/^(?:"[^"]+"|[^."]+)(?:\.(?:"[^"]+"|[^."]+))*$/.test(path)) return [];
   const keys = Array.from(path.matchAll(/"([^"]+)"|[^."]+/g), (match) => match[1] ?? match[0]);
   const [first, second, ...rest] = keys;
   const isFile = second !== undefined && FILE_ENDINGS.has(second) && !path.startsWith('"');
-  return isFile ? [`${first}.${second}`, ...rest] : keys;
+  if (!isFile) return keys;
+  // The keys of riak.conf have dots themselves, and nothing within.
+  return [`${first}.${second}`, ...(second === "conf" && rest.length > 0 ? [rest.join(".")] : rest)];
 }
 
 function merge(under: Tree, over: Tree): Tree {
@@ -112,6 +179,11 @@ function merge(under: Tree, over: Tree): Tree {
     merged.set(key, isTree(below) && isTree(value) ? merge(below, value) : value);
   }
   return Object.fromEntries(merged);
+}
+
+/** What is no map counts as an empty one. */
+function treeOf(value: unknown): Tree {
+  return isTree(value) ? value : {};
 }
 
 function isTree(value: unknown): value is Tree {

@@ -1,4 +1,4 @@
-// The commands below `ringmaster cluster`.
+// The commands below `ringmaster cluster`; those that change one that is there are in cluster-changes.ts.
 import type { Command } from "@commander-js/extra-typings";
 import {
   type Ask,
@@ -7,27 +7,31 @@ import {
   collectedPort,
   decimalNumber,
   examples,
-  PLAN_SECONDS,
+  FOLLOW,
   secondsAsMs,
   SERVICE_SECONDS,
   show,
+  TIMEOUT,
+  waitOf,
   wholeNumber,
 } from "./arguments.ts";
+import { addChangeCommands } from "./cluster-changes.ts";
 import type { ClusterFlags } from "./request.ts";
-
-const WAIT = "tell on stderr what happens, until the plan is over";
-const TIMEOUT = `wait no longer than this (default: ${PLAN_SECONDS}); implies --wait`;
+import { settingFilesOf, withSettingFiles } from "./setting-files.ts";
 
 const CREATE_EXAMPLES = [
   "ringmaster cluster create demo --version 5.0.4 --package https://host/apache-cassandra-5.0.4-bin.tar.gz --wait",
   "ringmaster cluster create --file demo.yaml --nodes 5",
   "ringmaster cluster create demo --file demo.yaml --constraint hostname:UNIQUE --constraint 'rack:LIKE:r-[12]'",
+  "ringmaster cluster create kv --database riak --version 3.2.3 --package https://host/riak.tar.gz --riak-conf riak.conf",
   "ringmaster cluster create demo --file demo.yaml --set cassandra.yaml.num_tokens=8 --set 'jvm.options=[-Xmx2G]'",
 ];
 
 /** Adds the commands below `cluster`. */
 export function addClusterCommands(cluster: Command, ask: Ask): void {
-  cluster.summary("create, look at and destroy clusters").description("Creates, looks at and destroys clusters.");
+  cluster
+    .summary("create, look at, change and destroy clusters")
+    .description("Creates, looks at, changes and destroys clusters.");
   cluster.addHelpText("after", examples("ringmaster cluster list", "ringmaster cluster endpoints demo"));
   addCreate(cluster.command("create"), ask);
   cluster
@@ -51,15 +55,16 @@ export function addClusterCommands(cluster: Command, ask: Ask): void {
     .addHelpText("after", examples("ringmaster cluster endpoints demo", "ringmaster cluster endpoints demo --json"))
     .action((name) => show(ask, "endpoints", "clusters", name, "endpoints"));
   addWaitForService(cluster.command("wait-for-service"), ask);
+  addChangeCommands(cluster, ask);
   addDestroy(cluster.command("destroy"), ask);
 }
 
 /** The name and the options that make a ClusterFlags. Defaults are the scheduler's: it fills in what is not sent. */
 function withFlags(command: Command) {
-  return command
+  const described = command
     .argument("[name]", "name of the cluster: lower-case letters, digits and dashes")
     .option("--file <file>", "YAML or JSON with all of this, as the API takes it; flags win over it")
-    .option("--database <name>", "which database (default: cassandra)")
+    .option("--database <name>", "which database, cassandra or riak (default: cassandra)")
     .option("--version <version>", "its version, e.g. 5.0.4")
     .option("--package <uri>", "where agents fetch the database from")
     .option("--nodes <count>", "how many nodes (default: 3)", wholeNumber)
@@ -71,20 +76,19 @@ function withFlags(command: Command) {
     .option("--datacenter <name>", "the datacenter's name (default: dc1)")
     .option("--rack-attribute <name>", "agent attribute, or @zone or @region, that names a node's rack")
     .option("--port <name=port>", "a fixed port, e.g. native=9042; may be repeated", collectedPort)
-    .option("--env <name=value>", "environment of the database; may be repeated", collectedPair)
-    .option("--setting-file <file>", "YAML or JSON with the database's settings; may be repeated", collected)
-    .option("--set <path=value>", "one setting, e.g. cassandra.yaml.num_tokens=16; may be repeated", collected);
+    .option("--env <name=value>", "environment of the database; may be repeated", collectedPair);
+  return withSettingFiles(described);
 }
 
 function addCreate(command: Command, ask: Ask): void {
   withFlags(command)
     .summary("create a cluster")
     .description("Creates a cluster. Prints the id of the plan that deploys it.")
-    .option("--wait", WAIT)
+    .option("--wait", FOLLOW)
     .option("--timeout <seconds>", TIMEOUT, secondsAsMs)
     .addHelpText("after", examples(...CREATE_EXAMPLES))
     .action((name, options) => {
-      const { file, settingFile = [], wait, timeout, mem, disk, ...rest } = options;
+      const { file, settingFile, riakConf, advancedConfig, wait, timeout, mem, disk, ...rest } = options;
       const { constraint: constraints = [], port: ports = {}, env = {}, set: sets = [], ...same } = rest;
       const flags: ClusterFlags = {
         ...same,
@@ -102,7 +106,7 @@ function addCreate(command: Command, ask: Ask): void {
         type: "create",
         flags,
         ...(file === undefined ? {} : { file }),
-        settingFiles: settingFile,
+        settingFiles: settingFilesOf(options),
         ...waitOf(wait, timeout),
       });
     });
@@ -128,16 +132,10 @@ function addDestroy(command: Command, ask: Ask): void {
     )
     .argument("<name>", "name of the cluster")
     .option("--yes", "do not ask for the cluster's name first")
-    .option("--wait", WAIT)
+    .option("--wait", FOLLOW)
     .option("--timeout <seconds>", TIMEOUT, secondsAsMs)
     .addHelpText("after", examples("ringmaster cluster destroy demo", "ringmaster cluster destroy demo --yes --wait"))
     .action((name, { yes = false, wait, timeout }) =>
       ask({ type: "destroy", cluster: name, yes, ...waitOf(wait, timeout) }),
     );
-}
-
-/** How long to follow the plan, if at all. */
-function waitOf(wait: true | undefined, timeoutMs: number | undefined): { readonly waitMs?: number } {
-  if (wait === undefined && timeoutMs === undefined) return {};
-  return { waitMs: timeoutMs ?? PLAN_SECONDS * 1000 };
 }

@@ -23,13 +23,20 @@ async function offered(...line: readonly string[]): Promise<readonly string[]> {
 test("bash offers commands, modes and options where they may stand", async () => {
   expect(await offered("ringmaster", "c")).toEqual(["cluster", "completion", "cepmd"]);
   expect(await offered("ringmaster", "cluster", "")).toEqual([
-    ...["create", "list", "info", "endpoints", "wait-for-service", "destroy"],
+    ...["create", "list", "info", "endpoints", "wait-for-service", "update", "config", "config-advanced", "restart"],
+    ...["add-node", "destroy"],
     ...["--url", "--json", "--help"],
   ]);
   expect(await offered("ringmaster", "--json", "cluster", "create", "demo", "--s")).toEqual([
     "--setting-file",
     "--set",
   ]);
+  expect(await offered("ringmaster", "node", "bucket-type", "")).toEqual([
+    ...["list", "create", "update", "activate"],
+    ...["--url", "--json", "--help"],
+  ]);
+  expect(await offered("ringmaster", "node", "log", "tail", "ringmaster-demo-1", "--l")).toEqual(["--lines"]);
+  expect(await offered("ringmaster", "node", "transfers", "ringmaster-demo-1", "--w")).toEqual(["--wait-for-service"]);
   expect(await offered("ringmaster", "plan", "show", "list", "--f")).toEqual(["--follow"]);
   expect(await offered("ringmaster", "completion", "z")).toEqual(["zsh"]);
 });

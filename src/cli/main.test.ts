@@ -3,154 +3,11 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type Accepted,
-  AcceptedSchema,
-  type ClusterView,
-  ClusterViewSchema,
-  NodeReadSchema,
-  type PlanView,
-  PlanViewSchema,
-  type Problem,
-  ProblemSchema,
-  type StepView,
-} from "../databases/api.ts";
-import { processTerminal, type Terminal } from "./io/terminal.ts";
-import { main } from "./main.ts";
+import { type Accepted, type PlanView, PlanViewSchema, ProblemSchema } from "../databases/api.ts";
+import { ACCEPTED, accepted, clusterView, PLAN, planView, problem, run, standIn, stopStandIns } from "./io/stand-in.ts";
 
-type Call = { readonly route: string; readonly body: unknown };
+afterEach(stopStandIns);
 
-/** A server that answers each route with its answers in turn, the last one again and again, and notes what was asked. */
-class SchedulerStandIn {
-  readonly calls: Call[] = [];
-  readonly #answers: Map<string, Response[]>;
-  #server: Bun.Server<undefined>;
-
-  constructor(answers: Readonly<Record<string, Response | readonly Response[]>>) {
-    this.#answers = new Map(
-      Object.entries(answers).map(([route, some]) => [route, some instanceof Response ? [some] : [...some]]),
-    );
-    this.#server = this.#serve(0);
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.#server.port}`;
-  }
-
-  async stop(): Promise<void> {
-    await this.#server.stop(true);
-  }
-
-  /** Goes away and comes back on its port; `during` runs in between. */
-  async restart(during: () => Promise<void>): Promise<void> {
-    const { port } = this.#server;
-    await this.stop();
-    await during();
-    this.#server = this.#serve(port ?? 0);
-  }
-
-  #serve(port: number): Bun.Server<undefined> {
-    return Bun.serve({
-      port,
-      hostname: "127.0.0.1",
-      development: false,
-      fetch: async (request) => await this.#answer(request),
-    });
-  }
-
-  async #answer(request: Request): Promise<Response> {
-    const { pathname, search } = new URL(request.url);
-    const route = `${request.method} ${pathname}${search}`;
-    const text = await request.text();
-    this.calls.push({ route, body: text === "" ? undefined : JSON.parse(text) });
-    const left = this.#answers.get(route);
-    if (left === undefined) return problem(404, `Cannot find "${pathname}"`);
-    const [next] = left.length > 1 ? left.splice(0, 1) : left;
-    return (
-      (next?.clone() as Response | undefined) ?? problem(500, `Cannot answer ${route}: the stand-in has no answers`)
-    );
-  }
-}
-
-const standIns: SchedulerStandIn[] = [];
-
-afterEach(async () => {
-  for (const standIn of standIns.splice(0)) await standIn.stop();
-});
-
-function standIn(answers: Readonly<Record<string, Response | readonly Response[]>>): SchedulerStandIn {
-  const made = new SchedulerStandIn(answers);
-  standIns.push(made);
-  return made;
-}
-
-function problem(status: number, detail: string, faults: Problem["faults"] = []): Response {
-  const body = ProblemSchema.parse({ type: "about:blank", title: "Refused", status, detail, faults });
-  return Response.json(body, { status, headers: { "content-type": "application/problem+json" } });
-}
-
-type Ended = { readonly code: number; readonly out: string; readonly err: string };
-
-/** Runs a command on a terminal that keeps what is printed. `onErr` hears every line of stderr as it comes. */
-async function run(
-  scheduler: { readonly url: string },
-  args: readonly string[],
-  { answer, onErr = () => {} }: { readonly answer?: string; readonly onErr?: (line: string) => void } = {},
-): Promise<Ended> {
-  const printed = { out: "", err: "" };
-  const terminal: Terminal = {
-    env: { RINGMASTER_URL: scheduler.url },
-    attended: answer !== undefined,
-    out: (text) => void (printed.out += `${text}\n`),
-    err: (text) => {
-      printed.err += `${text}\n`;
-      onErr(text);
-    },
-    // Asked where nobody is, it must not wait.
-    ask: async (question) => {
-      printed.err += `${question}\n`;
-      return await Promise.resolve(answer ?? "");
-    },
-    read: async (file) => await processTerminal.read(file),
-  };
-  const code = await main(args, terminal);
-  return { code, ...printed };
-}
-
-const CREATED = "2026-01-02T03:04:05.000Z";
-
-function clusterView(change: Partial<ClusterView> = {}): Response {
-  const view: ClusterView = {
-    name: "demo",
-    database: "cassandra",
-    version: "5.0.4",
-    status: "running",
-    created: CREATED,
-    nodesWanted: 3,
-    nodesRunning: 3,
-    activePlans: [],
-    spec: { nodes: 3 },
-    ...change,
-  };
-  return Response.json(ClusterViewSchema.parse(view));
-}
-
-function planView(status: PlanView["status"], steps: readonly Partial<StepView>[], ended?: string): Response {
-  const full = steps.map((step, index) => ({
-    name: `start ringmaster-demo-${index + 1}`,
-    type: "start",
-    status: "pending",
-    waitsFor: [],
-    agents: [],
-    ...step,
-  }));
-  const view = { id: "demo-deploy-1", kind: "deploy", cluster: "demo", status, created: CREATED, steps: full, ended };
-  return Response.json(PlanViewSchema.parse(view));
-}
-
-const ACCEPTED: Accepted = AcceptedSchema.parse({ cluster: "demo", plan: "demo-deploy-1" });
-const accepted = (): Response => Response.json(ACCEPTED, { status: 202 });
-const PLAN = "GET /api/v1/plans/demo-deploy-1";
 const JOINING = { check: "joining", found: '"ringmaster-demo-1" starting', wanted: "nobody joining" };
 const CREATE = ["cluster", "create", "demo", "--version", "5.0.4", "--package", "file:///c.tar.gz"];
 
@@ -188,29 +45,6 @@ test("the scheduler may be behind a path", async () => {
   const scheduler = standIn({ "GET /service/ringmaster/api/v1/clusters/demo": clusterView() });
   const { code, out } = await run({ url: `${scheduler.url}/service/ringmaster/` }, ["cluster", "info", "demo"]);
   expect({ code, first: out.split("\n")[0] }).toEqual({ code: 0, first: "cluster demo" });
-});
-
-test("node status prints what the node says, and fails with the node's own answer", async () => {
-  const path = "/api/v1/clusters/demo/nodes/ringmaster-demo-1/reads/status";
-  const read = { node: "ringmaster-demo-1", read: "status" };
-  const good = NodeReadSchema.parse({
-    ...read,
-    status: 200,
-    answer: { mode: "NORMAL", ring: [{ host: "a", up: true }] },
-  });
-  const bad = NodeReadSchema.parse({ ...read, status: 503, answer: { error: "not started" } });
-  const scheduler = standIn({ [`GET ${path}`]: [Response.json(good), Response.json(bad)] });
-  const words = ["node", "status", "demo", "ringmaster-demo-1"];
-  expect(await run(scheduler, words)).toEqual({
-    code: 0,
-    out: "mode: NORMAL\nring:\n  HOST  UP\n  a     true\n",
-    err: "",
-  });
-  expect(await run(scheduler, words)).toEqual({
-    code: 1,
-    out: "",
-    err: 'ringmaster: Cannot read "status" of node "ringmaster-demo-1": found status 503 {"error":"not started"}, wanted 200\n',
-  });
 });
 
 test("what is unknown ends with 1 and the API's words, as JSON too if that was asked for", async () => {

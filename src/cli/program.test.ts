@@ -77,12 +77,12 @@ test("cluster create hands on what was given, and nothing that was not", () => {
       env: {},
       sets: [],
     },
-    settingFiles: [],
+    settingFiles: { trees: [], texts: {} },
   });
   const all =
     "cluster create demo --file d.yaml --database cassandra --version 5.0.4 --package file:///c --nodes 5 --cpus 0.5 --mem 2048 --disk 4096 " +
     "--jre file:///j --constraint hostname:UNIQUE --constraint rack:GROUP_BY:3 --datacenter west --rack-attribute @zone --port native=9042 " +
-    "--port storage=7000 --env A=1=2 --env B= --setting-file a.yaml --setting-file b.yaml --set a=1 --set b=2 --wait --timeout 5";
+    "--port storage=7000 --env A=1=2 --env B= --setting-file a.yaml --setting-file b.yaml --riak-conf r --advanced-config a --set a=1 --set b=2 --wait --timeout 5";
   expect(requestOf(all).task).toEqual({
     type: "create",
     flags: {
@@ -103,7 +103,7 @@ test("cluster create hands on what was given, and nothing that was not", () => {
       sets: ["a=1", "b=2"],
     },
     file: "d.yaml",
-    settingFiles: ["a.yaml", "b.yaml"],
+    settingFiles: { trees: ["a.yaml", "b.yaml"], texts: { "riak.conf": "r", "advanced.config": "a" } },
     waitMs: 5000,
   });
 });
@@ -164,10 +164,24 @@ test("the root help shows commands, modes, exit codes and the environment", () =
 });
 
 test("every command has help with an example and the global options", () => {
+  const cluster = "create list info endpoints wait-for-service update config config-advanced restart add-node destroy";
+  const node =
+    "list info wait-for-service status member-status ringready aae-status stats transfers restart stop start replace remove run " +
+    "log/list log/tail bucket-type/list bucket-type/create bucket-type/update bucket-type/activate";
   const commands = [
-    ...["cluster", "cluster create", "cluster list", "cluster info", "cluster endpoints", "cluster destroy"],
-    ...["cluster wait-for-service", "node", "node list", "node info", "node status", "plan", "plan list", "plan show"],
-    "completion",
+    ...[
+      "cluster",
+      "node",
+      "node log",
+      "node bucket-type",
+      "plan",
+      "plan list",
+      "plan show",
+      "plan abort",
+      "completion",
+    ],
+    ...cluster.split(" ").map((name) => `cluster ${name}`),
+    ...node.split(" ").map((name) => `node ${name.replace("/", " ")}`),
   ];
   for (const command of commands) {
     const help = helpOf(`${command} --help`);
@@ -175,6 +189,62 @@ test("every command has help with an example and the global options", () => {
     expect(help).toMatch(/\nExamples:\n {2}\$ /);
     expect(help).toContain("--json");
   }
+});
+
+test("cluster update hands on what was given, and wants something", () => {
+  const flags = { constraints: [], env: {}, unsetEnv: [], sets: [] };
+  const settingFiles = { trees: [], texts: {} };
+  expect(requestOf("cluster update demo --version 5.0.5 --package file:///c --jre file:///j --wait").task).toEqual({
+    type: "update",
+    cluster: "demo",
+    flags: { ...flags, version: "5.0.5", package: "file:///c", jre: "file:///j" },
+    settingFiles,
+    waitMs: 7_200_000,
+  });
+  expect(
+    requestOf("cluster update kv --constraint a --constraint b --env A=1 --unset-env B --set x=1 --riak-conf f").task,
+  ).toEqual({
+    type: "update",
+    cluster: "kv",
+    flags: { constraints: ["a", "b"], env: { A: "1" }, unsetEnv: ["B"], sets: ["x=1"] },
+    settingFiles: { ...settingFiles, texts: { "riak.conf": "f" } },
+  });
+  expect(mistakeOf("cluster update demo --wait")).toContain(
+    'Nothing to change in cluster "demo": wanted an option that says what',
+  );
+});
+
+test("the other commands that change a cluster or a plan are one request each", () => {
+  const post = { type: "post", path: "/api/v1/clusters/a%26b/nodes" };
+  const config = { cluster: "kv", setting: "riak.conf", path: "/api/v1/clusters/kv/config" };
+  const advanced = { cluster: "kv", setting: "advanced.config", path: "/api/v1/clusters/kv/advancedConfig" };
+  const tasks: Readonly<Record<string, object>> = {
+    "cluster restart demo": {
+      type: "post",
+      path: "/api/v1/clusters/demo/restart",
+      begun: 'Cluster "demo" is being restarted',
+    },
+    "cluster add-node a&b": { ...post, body: { count: 1 }, begun: 'Cluster "a&b" is being given 1 node more' },
+    "cluster add-node a&b --nodes 2 --timeout 1": {
+      ...post,
+      body: { count: 2 },
+      begun: 'Cluster "a&b" is being given 2 nodes more',
+      waitMs: 1000,
+    },
+    "cluster config kv": { type: "readConfig", config },
+    "cluster config kv --file r": { type: "writeConfig", config, file: "r" },
+    "cluster config kv -d --wait": { type: "writeConfig", config, waitMs: 7_200_000 },
+    "cluster config-advanced kv": { type: "readConfig", config: advanced },
+    "cluster config-advanced kv --delete": { type: "writeConfig", config: advanced },
+    "plan abort demo-deploy-1": { type: "abort", plan: "demo-deploy-1" },
+  };
+  for (const [line, task] of Object.entries(tasks)) expect(requestOf(line).task as object).toEqual(task);
+  expect(mistakeOf("cluster config kv --file r -d")).toContain(
+    "'--file <file>' cannot be used with option '-d, --delete'",
+  );
+  expect(mistakeOf("cluster config kv --wait")).toContain(
+    "Nothing to wait for: wanted --file or --delete beside --wait",
+  );
 });
 
 test("a mode that stands behind other words is not run", () => {

@@ -1,9 +1,11 @@
 // The command line: every command with its options, help and examples, read into a Request. Nothing is carried out here.
 import { Argument, Command, CommanderError } from "@commander-js/extra-typings";
-import { type Ask, examples, PLAN_SECONDS, secondsAsMs, show } from "./arguments.ts";
+import { type Ask, examples } from "./arguments.ts";
 import { addClusterCommands } from "./cluster-commands.ts";
 import { completionScript, MODES_GROUP, SHELLS } from "./completion.ts";
 import { EXIT, Failure } from "./failure.ts";
+import { addNodeCommands } from "./node-commands.ts";
+import { addPlanCommands } from "./plan-commands.ts";
 import type { Request, Task } from "./request.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
@@ -80,9 +82,9 @@ function programOf(said: { out: string; err: string }, ask: Ask) {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, subcommandTerm: termOf })
     .showHelpAfterError("Add --help to see what there is, with examples.")
-    .description("Runs Cassandra clusters on Apache Mesos: one binary for scheduler, executors and operators.")
+    .description("Runs Cassandra and Riak clusters on Apache Mesos: one binary for scheduler, executors and operators.")
     .option("--url <url>", `the scheduler's URL (default: RINGMASTER_URL or ${DEFAULT_URL})`)
     .option("--json", "the API's own JSON on stdout, a refusal's too, and nothing else there")
     .addHelpText(
@@ -103,6 +105,11 @@ function programOf(said: { out: string; err: string }, ask: Ask) {
   return program;
 }
 
+/** How a command stands in the list of its parent's: with its own words for its arguments (node-arguments.ts). */
+function termOf(command: { name(): string; usage(): string }): string {
+  return `${command.name()} ${command.usage().replace(/^\[options\] ?|\[command\]/g, "")}`.trimEnd();
+}
+
 /** src/main.ts runs the modes; here they are shown, and told apart from what is no command at all. */
 function addMode(command: Command, about: string): void {
   command
@@ -118,67 +125,5 @@ function addMode(command: Command, about: string): void {
       command.error(
         `error: cannot run mode "${name}": found it after other words, or not in this build, wanted "ringmaster ${name}"`,
       );
-    });
-}
-
-function addNodeCommands(node: Command, ask: Ask): void {
-  node.summary("look at the nodes of a cluster").description("Looks at the nodes of a cluster.");
-  node.addHelpText("after", examples("ringmaster node list demo"));
-  node
-    .command("list")
-    .summary("list a cluster's nodes")
-    .description("Lists a cluster's nodes with their phase and place.")
-    .argument("<cluster>", "name of the cluster")
-    .addHelpText("after", examples("ringmaster node list demo"))
-    .action((cluster) => show(ask, "nodes", "clusters", cluster, "nodes"));
-  node
-    .command("info")
-    .summary("show one node")
-    .description("Shows one node: its phase, place, ports and last failure.")
-    .argument("<cluster>", "name of the cluster")
-    .argument("<node>", "id of the node, as node list shows it")
-    .addHelpText("after", examples("ringmaster node info demo ringmaster-demo-1"))
-    .action((cluster, id) => show(ask, "node", "clusters", cluster, "nodes", id));
-  node
-    .command("status")
-    .summary("ask a node how it sees itself and its ring")
-    .description("Asks a running node how it sees itself and its ring.")
-    .argument("<cluster>", "name of the cluster")
-    .argument("<node>", "id of the node, as node list shows it")
-    .addHelpText("after", examples("ringmaster node status demo ringmaster-demo-1"))
-    .action((cluster, id) => show(ask, "read", "clusters", cluster, "nodes", id, "reads", "status"));
-}
-
-function addPlanCommands(plan: Command, ask: Ask): void {
-  plan
-    .summary("look at plans and what they wait for")
-    .description("Looks at plans: what is done, and what waits for what.");
-  plan.addHelpText("after", examples("ringmaster plan list", "ringmaster plan show demo-deploy-1 --follow"));
-  plan
-    .command("list")
-    .summary("list plans")
-    .description("Lists the plans of one cluster or of all, those that are over too.")
-    .argument("[cluster]", "name of the cluster")
-    .addHelpText("after", examples("ringmaster plan list", "ringmaster plan list demo"))
-    .action((cluster) => {
-      const query = cluster === undefined ? "" : `?cluster=${encodeURIComponent(cluster)}`;
-      ask({ type: "show", view: "plans", path: `/api/v1/plans${query}` });
-    });
-  plan
-    .command("show")
-    .summary("show a plan's steps and what they wait for")
-    .description("Shows a plan's steps, what each waits for, and why each agent will not do.")
-    .argument("<plan>", "id of the plan, as plan list shows it")
-    .option("--follow", "tell on stderr what happens, until the plan is over")
-    .option(
-      "--timeout <seconds>",
-      `follow no longer than this (default: ${PLAN_SECONDS}); implies --follow`,
-      secondsAsMs,
-    )
-    .addHelpText("after", examples("ringmaster plan show demo-deploy-1", "ringmaster plan show demo-deploy-1 --follow"))
-    .action((id, { follow, timeout }) => {
-      if (follow === true || timeout !== undefined)
-        ask({ type: "follow", plan: id, timeoutMs: timeout ?? PLAN_SECONDS * 1000 });
-      else show(ask, "plan", "plans", id);
     });
 }

@@ -21,24 +21,77 @@ export type ClusterFlags = {
   readonly sets: readonly string[];
 };
 
+/** What the flags of `cluster update` say. */
+export type ChangeFlags = Pick<ClusterFlags, "version" | "package" | "jre" | "constraints" | "env" | "sets"> & {
+  /** Names to take out of the environment. */
+  readonly unsetEnv: readonly string[];
+};
+
+/** Files with settings, by name. */
+export type SettingFiles = {
+  /** Each has settings as YAML or JSON; later ones win. */
+  readonly trees: readonly string[];
+  /** Each is one setting as it stands: "riak.conf" to the name of the file. */
+  readonly texts: Readonly<Record<string, string>>;
+};
+
+/** Where in the API: a path from `/api` on, encoded; or what is below a node of which nobody said the cluster. */
+export type Place = string | { readonly node: string; readonly below: string };
+
+/** How long to follow the plan that a command becomes; undefined: not at all. */
+type Wait = { readonly waitMs?: number };
+
 /** What a `show` task prints, and so which shape of the API its answer has. */
 export type View = "clusters" | "cluster" | "endpoints" | "nodes" | "node" | "read" | "plans" | "plan";
 
 export type Task =
-  | { readonly type: "show"; readonly view: View; readonly path: string }
-  | {
+  | { readonly type: "show"; readonly view: View; readonly path: Place }
+  | ({
       readonly type: "create";
       readonly flags: ClusterFlags;
       /** A file with the body of the request; flags win over it. */
       readonly file?: string;
-      /** Files with settings, later ones win. */
-      readonly settingFiles: readonly string[];
-      /** How long to follow the plan; undefined: not at all. */
-      readonly waitMs?: number;
-    }
-  | { readonly type: "destroy"; readonly cluster: string; readonly yes: boolean; readonly waitMs?: number }
+      readonly settingFiles: SettingFiles;
+    } & Wait)
+  | ({
+      readonly type: "update";
+      readonly cluster: string;
+      readonly flags: ChangeFlags;
+      readonly settingFiles: SettingFiles;
+    } & Wait)
+  | ({ readonly type: "destroy"; readonly cluster: string; readonly yes: boolean } & Wait)
+  | ({
+      readonly type: "removeNode";
+      readonly node: string;
+      readonly path: Place;
+      readonly force: boolean;
+      readonly yes: boolean;
+    } & Wait)
+  /** A POST. `begun` tells what it began: `Node "ringmaster-demo-1" is being restarted`. */
+  | ({ readonly type: "post"; readonly path: Place; readonly body?: unknown; readonly begun: string } & Wait)
+  /** The operation `bucket-type-<change>` of a node, after a look at which types there are (`list`). */
+  | ({
+      readonly type: "bucketType";
+      readonly change: string;
+      readonly bucketType: string;
+      readonly list: Place;
+      readonly path: Place;
+      readonly body: Readonly<Record<string, string>>;
+      readonly begun: string;
+    } & Wait)
+  | { readonly type: "abort"; readonly plan: string }
+  | { readonly type: "readConfig"; readonly config: Config }
+  /** Without a file the setting is taken away. */
+  | ({ readonly type: "writeConfig"; readonly config: Config; readonly file?: string } & Wait)
   | { readonly type: "waitForService"; readonly cluster: string; readonly timeoutMs: number }
+  | { readonly type: "waitForNode"; readonly node: string; readonly path: Place; readonly timeoutMs: number }
+  | { readonly type: "waitForTransfers"; readonly node: string; readonly path: Place; readonly timeoutMs: number }
   | { readonly type: "follow"; readonly plan: string; readonly timeoutMs: number };
+
+export type TaskOf<Type extends Task["type"]> = Extract<Task, { readonly type: Type }>;
+
+/** A setting that is one text: the cluster's, its name, and its path in the API. */
+export type Config = { readonly cluster: string; readonly setting: string; readonly path: string };
 
 export type Request = {
   /** The scheduler's base URL, without a slash at its end. */

@@ -1,12 +1,19 @@
-// Looks at a plan or a cluster again and again, and tells what has changed.
-import type { ClusterView, PlanView } from "../../databases/api.ts";
+// Looks at a plan, a cluster or a node again and again, and tells what has changed.
+import type { ClusterView, NodeView, PlanView } from "../../databases/api.ts";
 import { Failure } from "../failure.ts";
 import { planProgress } from "../plan-text.ts";
-import { type Answer, ask, readAnswer } from "./http.ts";
+import { readTransfers, type Transfers, transfersText } from "../transfers.ts";
+import { type Answer, ask, readAnswer, readNodeAnswer } from "./http.ts";
 import { pageText, type Terminal } from "./terminal.ts";
 
 /** Between two looks. */
 const LOOK_MS = 500;
+
+/** Between two looks at a ring's transfers: each starts a command on the node's agent. */
+const TRANSFERS_LOOK_MS = 1000;
+
+/** Riak shows no transfers for moments between two batches, so that one quiet look says nothing yet. */
+const QUIET_LOOKS = 3;
 
 /** How long the scheduler may be away while something is followed: it restarts, or another one takes over. */
 const AWAY_MS = 120_000;
@@ -54,12 +61,59 @@ export async function followCluster(
   });
 }
 
+/** Waits until a node runs and its probes are well, and tells on stderr how far it is. `path` is the node's. */
+export async function followNode(
+  terminal: Terminal,
+  url: string,
+  path: string,
+  timeoutMs: number,
+): Promise<Followed<NodeView>> {
+  const { NodeViewSchema } = await import("../../databases/api.ts");
+  let before = "";
+  return await follow(terminal, url, path, timeoutMs, (answer) => {
+    const view = readAnswer(NodeViewSchema, answer);
+    const isReady = view.phase === "running" && view.healthy;
+    const now = `node ${view.id} is ${view.phase}${view.phase === "running" && !isReady ? ", its probes fail" : ""}`;
+    if (now !== before) terminal.err(pageText([now]));
+    before = now;
+    return { view, over: isReady || view.phase === "releasing" };
+  });
+}
+
+/** Waits until a node has said for some looks that its ring is quiet, and tells on stderr what goes on. `path` is the read's. */
+export async function followTransfers(
+  terminal: Terminal,
+  url: string,
+  path: string,
+  node: string,
+  timeoutMs: number,
+): Promise<Followed<Transfers>> {
+  const { NodeReadSchema } = await import("../../databases/api.ts");
+  let before = "";
+  let quiet = 0;
+  const look = (answer: Answer): { readonly view: Transfers; readonly over: boolean } => {
+    const view = readTransfers(readNodeAnswer(readAnswer(NodeReadSchema, answer), answer.text));
+    if (view === undefined)
+      throw new Failure(
+        "refused",
+        `Cannot wait for transfers: found none in the answer of node "${node}", wanted Riak's`,
+      );
+    const now = transfersText(view);
+    if (now !== before) terminal.err(pageText([`node ${node} says: ${now}`]));
+    before = now;
+    quiet = view.waiting === 0 && view.active === 0 ? quiet + 1 : 0;
+    return { view, over: quiet >= QUIET_LOOKS };
+  };
+  return await follow(terminal, url, path, timeoutMs, look, { who: `node ${node}`, lookMs: TRANSFERS_LOOK_MS });
+}
+
 async function follow<View>(
   terminal: Terminal,
   url: string,
   path: string,
   waitMs: number,
   look: (answer: Answer) => { readonly view: View; readonly over: boolean },
+  { who = "the scheduler", lookMs = LOOK_MS }: { readonly who?: string; readonly lookMs?: number } = {},
 ): Promise<Followed<View>> {
   const endMs = performance.now() + waitMs;
   let last: Followed<View> | undefined;
@@ -68,23 +122,23 @@ async function follow<View>(
     const timeoutMs = Math.max(SHORTEST_ANSWER_MS, endMs - performance.now());
     try {
       const answer = await ask({ url, method: "GET", path, timeoutMs });
-      if (awaySinceMs !== undefined) terminal.err("the scheduler is back");
-      awaySinceMs = undefined;
       last = { ...look(answer), text: answer.text };
+      if (awaySinceMs !== undefined) terminal.err(`${who} is back`);
+      awaySinceMs = undefined;
     } catch (error) {
       const nowMs = performance.now();
       // A scheduler that has never answered is not waited for: its URL may be wrong.
       if (!isAway(error) || last === undefined || nowMs - (awaySinceMs ?? nowMs) > AWAY_MS) throw error;
-      if (awaySinceMs === undefined) terminal.err(`the scheduler is away, trying again: ${error.message}`);
+      if (awaySinceMs === undefined) terminal.err(`${who} is away, trying again: ${error.message}`);
       awaySinceMs ??= nowMs;
     }
     const nowMs = performance.now();
     if (last !== undefined && (last.over || nowMs >= endMs)) return last;
-    await Bun.sleep(Math.min(LOOK_MS, Math.max(1, endMs - nowMs)));
+    await Bun.sleep(Math.min(lookMs, Math.max(1, endMs - nowMs)));
   }
 }
 
-/** Whether the scheduler is only not there at the moment. */
+/** Whether the scheduler, or the node that it asked, is only not there at the moment. */
 function isAway(error: unknown): error is Failure {
   if (!(error instanceof Failure)) return false;
   return error.kind === "unreachable" || (error.status !== undefined && error.status >= 502 && error.status <= 504);

@@ -1,5 +1,6 @@
 // Asks the scheduler's API. Whatever is no good answer becomes a Failure.
-import type { ZodType } from "zod";
+import type { z, ZodType } from "zod";
+import type { NodeReadSchema } from "../../databases/api.ts";
 import { Failure } from "../failure.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -7,14 +8,18 @@ const TIMEOUT_MS = 60_000;
 export type Ask = {
   /** The scheduler's base URL, without a slash at its end. */
   readonly url: string;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   /** From `/api` on, encoded. */
   readonly path: string;
   /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as plain text instead. */
+  readonly text?: string;
   /** How long the answer may take, if less than a minute. */
   readonly timeoutMs?: number;
 };
+
+type NodeRead = z.infer<typeof NodeReadSchema>;
 
 /** A good answer: the API's own JSON, as text and read. `what` names the request in errors. */
 export type Answer = { readonly what: string; readonly text: string; readonly json: unknown };
@@ -23,15 +28,26 @@ export type Answer = { readonly what: string; readonly text: string; readonly js
  * Asks, and returns a good answer (2xx). Throws a Failure "unreachable" if there is no answer at all, and "refused", with the
  * problem's faults, for every other status.
  */
-export async function ask({ url, method, path, body, timeoutMs = TIMEOUT_MS }: Ask): Promise<Answer> {
-  const what = `${method} ${path}`;
+export async function ask(request: Ask): Promise<Answer> {
+  const text = await askText(request);
+  const what = whatOf(request);
+  const json = jsonOf(text);
+  if (json === undefined) throw noAnswerOfOurs(what, `"${text.slice(0, 80)}"`, "JSON");
+  return { what, text: text.trimEnd(), json };
+}
+
+/** The same for what need not be JSON: the good answer's text. */
+export async function askText(request: Ask): Promise<string> {
+  const { url, method, path, body, text: plain, timeoutMs = TIMEOUT_MS } = request;
+  const type = plain === undefined ? "application/json" : "text/plain";
+  const sent = plain ?? (body === undefined ? undefined : JSON.stringify(body));
   let status: number;
   let text: string;
   try {
     const response = await fetch(`${url}${path}`, {
       method,
-      headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { accept: "application/json, text/plain", ...(sent === undefined ? {} : { "content-type": type }) },
+      ...(sent === undefined ? {} : { body: sent }),
       signal: AbortSignal.timeout(Math.min(TIMEOUT_MS, timeoutMs)),
     });
     status = response.status;
@@ -40,10 +56,12 @@ export async function ask({ url, method, path, body, timeoutMs = TIMEOUT_MS }: A
     const message = `Cannot reach the scheduler at "${url}": found ${whyText(error)}, wanted a "ringmaster scheduler" there (--url or RINGMASTER_URL says where)`;
     throw new Failure("unreachable", message);
   }
-  if (status < 200 || status >= 300) throw await refusal(what, status, text);
-  const json = jsonOf(text);
-  if (json === undefined) throw noAnswerOfOurs(what, `"${text.slice(0, 80)}"`, "JSON");
-  return { what, text: text.trimEnd(), json };
+  if (status < 200 || status >= 300) throw await refusal(whatOf(request), status, text);
+  return text;
+}
+
+function whatOf({ method, path }: Ask): string {
+  return `${method} ${path}`;
 }
 
 /** A good answer in its shape; what the shape does not name is left out. */
@@ -56,6 +74,19 @@ export function readAnswer<View>(schema: ZodType<View>, { what, json }: Answer):
     issue?.message ?? "another shape",
     `the shape of /openapi.json at "${issue?.path.join(".") ?? ""}"`,
   );
+}
+
+/**
+ * What a node answered. Throws a Failure with the status of a node that cannot be asked if it could not, which it says in an
+ * object with nothing but an `error`. `text` is the API's own answer.
+ */
+export function readNodeAnswer({ node, read, status, answer }: NodeRead, text: string): unknown {
+  const error = typeof answer === "object" && answer !== null && "error" in answer ? answer.error : undefined;
+  const good = status >= 200 && status < 300;
+  if (good && typeof error !== "string") return answer;
+  const found = good ? String(error) : `status ${status} ${JSON.stringify(answer)}`;
+  const message = `Cannot read "${read}" of node "${node}": found ${found}, wanted an answer of its database`;
+  throw new Failure("refused", message, { answer: text, status: 502 });
 }
 
 async function refusal(what: string, status: number, text: string): Promise<Failure> {

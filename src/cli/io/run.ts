@@ -1,17 +1,15 @@
 // Carries a Request out: asks the API, prints what it answers.
 import type * as Shapes from "../../databases/api.ts";
-import type { PlanView } from "../../databases/api.ts";
-import type { InputFile } from "../cluster-body.ts";
 import { EXIT, Failure } from "../failure.ts";
 import type { Page } from "../page.ts";
-import { planPage, planSummary } from "../plan-text.ts";
-import type { Request, Task, View } from "../request.ts";
+import { planPage } from "../plan-text.ts";
+import type { Request, TaskOf, View } from "../request.ts";
 import { clusterPage, clustersPage, endpointsPage, nodePage, nodesPage, plansPage, valuePage } from "../tables.ts";
-import { followCluster, followPlan } from "./follow.ts";
-import { type Answer, ask, readAnswer } from "./http.ts";
+import { abort, changeBucketType, create, destroy, post, removeNode, update, writeConfig } from "./change.ts";
+import { findPath } from "./find.ts";
+import { type Answer, ask, askText, readAnswer, readNodeAnswer } from "./http.ts";
 import { pageText, type Terminal } from "./terminal.ts";
-
-type TaskOf<Type extends Task["type"]> = Extract<Task, { readonly type: Type }>;
+import { waitForNode, waitForPlan, waitForService, waitForTransfers } from "./wait.ts";
 
 /** Does what was asked for and returns the exit code; throws a Failure if it comes to none of it. */
 export async function carryOut(request: Request, terminal: Terminal): Promise<number> {
@@ -21,22 +19,44 @@ export async function carryOut(request: Request, terminal: Terminal): Promise<nu
       return await showView(request, task, terminal);
     case "create":
       return await create(request, task, terminal);
+    case "update":
+      return await update(request, task, terminal);
     case "destroy":
       return await destroy(request, task, terminal);
+    case "removeNode":
+      return await removeNode(request, task, terminal);
+    case "post":
+      return await post(request, task, terminal);
+    case "bucketType":
+      return await changeBucketType(request, task, terminal);
+    case "abort":
+      return await abort(request, task, terminal);
+    case "readConfig":
+      return await readConfig(request, task, terminal);
+    case "writeConfig":
+      return await writeConfig(request, task, terminal);
     case "waitForService":
       return await waitForService(request, task, terminal);
+    case "waitForNode":
+      return await waitForNode(request, task, terminal);
+    case "waitForTransfers":
+      return await waitForTransfers(request, task, terminal);
     case "follow":
-      return await followToEnd(request, task.plan, task.timeoutMs, terminal, planPage);
+      return await waitForPlan(request, task.plan, task.timeoutMs, terminal, planPage);
   }
 }
 
 async function showView(request: Request, task: TaskOf<"show">, terminal: Terminal): Promise<number> {
   // The shapes bring zod: they are loaded while the answer is on its way, and not at all for plain JSON.
+  const path = await findPath(request.url, task.path);
+  // A node's answer is read all the same: it may be an error.
+  const isPlain = request.json && task.view !== "read";
   const [answer, shapes] = await Promise.all([
-    ask({ url: request.url, method: "GET", path: task.path }),
-    request.json ? undefined : import("../../databases/api.ts"),
+    ask({ url: request.url, method: "GET", path }),
+    isPlain ? undefined : import("../../databases/api.ts"),
   ]);
-  terminal.out(shapes === undefined ? answer.text : pageText(viewPage(shapes, task.view, answer)));
+  const page = shapes === undefined ? [] : viewPage(shapes, task.view, answer);
+  terminal.out(request.json ? answer.text : pageText(page));
   return EXIT.ok;
 }
 
@@ -53,7 +73,7 @@ function viewPage(api: typeof Shapes, view: View, answer: Answer): Page {
     case "node":
       return nodePage(readAnswer(api.NodeViewSchema, answer));
     case "read":
-      return readPage(readAnswer(api.NodeReadSchema, answer));
+      return readPage(readNodeAnswer(readAnswer(api.NodeReadSchema, answer), answer.text));
     case "plans":
       return plansPage(readAnswer(api.PlansViewSchema, answer).plans);
     case "plan":
@@ -61,114 +81,31 @@ function viewPage(api: typeof Shapes, view: View, answer: Answer): Page {
   }
 }
 
-/** What the node answered, or a Failure if it could not. */
-function readPage(view: {
-  readonly node: string;
-  readonly read: string;
-  readonly status: number;
-  readonly answer: unknown;
-}): Page {
-  const { node, read, status, answer } = view;
-  if (status >= 200 && status < 300) return valuePage(answer);
-  throw new Failure(
-    "refused",
-    `Cannot read "${read}" of node "${node}": found status ${status} ${JSON.stringify(answer)}, wanted 200`,
-  );
+function readPage(answer: unknown): Page {
+  return typeof answer === "string" ? linesOf(answer) : valuePage(answer);
 }
 
-async function create(request: Request, task: TaskOf<"create">, terminal: Terminal): Promise<number> {
-  // Loaded only here: it brings the YAML reader.
-  const { clusterBody } = await import("../cluster-body.ts");
-  const file = async (name: string): Promise<InputFile> => ({ name, text: await terminal.read(name) });
-  const base = task.file === undefined ? undefined : await file(task.file);
-  const body = clusterBody(task.flags, base, await Promise.all(task.settingFiles.map(file)));
-  const answer = await ask({ url: request.url, method: "POST", path: "/api/v1/clusters", body });
-  return await accepted(request, answer, "created", task.waitMs, terminal);
+/** A text of the node's, such as the end of a log. */
+function linesOf(text: string): Page {
+  return text.replace(/\n$/, "").split("\n");
 }
 
-async function destroy(request: Request, task: TaskOf<"destroy">, terminal: Terminal): Promise<number> {
-  const path = `/api/v1/clusters/${encodeURIComponent(task.cluster)}`;
-  if (!task.yes) await confirm(request.url, path, task.cluster, terminal);
-  const answer = await ask({ url: request.url, method: "DELETE", path });
-  return await accepted(request, answer, "destroyed", task.waitMs, terminal);
-}
-
-/** Returns only if a person has typed the cluster's name. */
-async function confirm(url: string, path: string, name: string, terminal: Terminal): Promise<void> {
-  const action = `Cannot destroy cluster "${name}" and its data`;
-  if (!terminal.attended) throw new Failure("usage", `${action} unasked: found no terminal to ask at, wanted --yes`);
-  const { ClusterViewSchema } = await import("../../databases/api.ts");
-  const cluster = readAnswer(ClusterViewSchema, await ask({ url, method: "GET", path }));
-  const nodes = cluster.nodesWanted === 1 ? "1 node" : `${cluster.nodesWanted} nodes`;
-  const question = `This destroys ${nodes} of ${cluster.database} cluster "${name}" and all their data.\nType the cluster's name to go on: `;
-  const answer = await terminal.ask(question);
-  if (answer !== name) throw new Failure("refused", `${action}: found the answer "${answer}", wanted "${name}"`);
-}
-
-/** Tells of the plan that an accepted command became, and follows it if wanted. */
-async function accepted(
-  request: Request,
-  answer: Answer,
-  done: "created" | "destroyed",
-  waitMs: number | undefined,
-  terminal: Terminal,
-): Promise<number> {
-  if (request.json && waitMs === undefined) {
-    terminal.out(answer.text);
-    return EXIT.ok;
+async function readConfig({ url, json }: Request, task: TaskOf<"readConfig">, terminal: Terminal): Promise<number> {
+  const { cluster, setting, path } = task.config;
+  let text: string;
+  try {
+    text = await askText({ url, method: "GET", path });
+  } catch (error) {
+    if (!(error instanceof Failure) || error.status !== 404) throw error;
+    // Is it the setting that is not there, or the cluster? If the latter, this is refused as well, and says so.
+    await ask({ url, method: "GET", path: `/api/v1/clusters/${encodeURIComponent(cluster)}` });
+    const { answer } = error;
+    throw new Failure("refused", `No ${setting} set for cluster "${cluster}"`, {
+      status: 404,
+      ...(answer === undefined ? {} : { answer }),
+    });
   }
-  const { AcceptedSchema } = await import("../../databases/api.ts");
-  const { cluster, plan } = readAnswer(AcceptedSchema, answer);
-  const line = `Cluster "${cluster}" is being ${done} by plan ${plan}`;
-  if (waitMs === undefined) {
-    terminal.out(pageText([line, `Follow it: ${request.program} plan show ${plan} --follow`]));
-    return EXIT.ok;
-  }
-  terminal.err(pageText([`${line}; Ctrl-C ends the waiting, not the plan`]));
-  const page = (view: PlanView): Page => (view.status === "done" ? [planSummary(view)] : planPage(view));
-  return await followToEnd(request, plan, waitMs, terminal, page);
-}
-
-/** Follows a plan and shows how it stands at the end. */
-async function followToEnd(
-  request: Request,
-  plan: string,
-  timeoutMs: number,
-  terminal: Terminal,
-  page: (plan: PlanView) => Page,
-): Promise<number> {
-  const { view, text, over } = await followPlan(terminal, request.url, plan, timeoutMs);
-  terminal.out(request.json ? text : pageText(page(view)));
-  if (view.status === "done") return EXIT.ok;
-  const summary = planSummary(view);
-  if (over) throw new Failure("refused", summary);
-  throw new Failure(
-    "timeout",
-    `${waited(timeoutMs)}. ${summary}. Go on with: ${request.program} plan show ${plan} --follow`,
-  );
-}
-
-async function waitForService(request: Request, task: TaskOf<"waitForService">, terminal: Terminal): Promise<number> {
-  const { view, text, over } = await followCluster(terminal, request.url, task.cluster, task.timeoutMs);
-  if (request.json) terminal.out(text);
-  const summary = `${view.nodesRunning} of ${view.nodesWanted} nodes run`;
-  if (view.status === "running") {
-    if (!request.json) terminal.out(`Cluster "${view.name}" is ready: ${summary}`);
-    return EXIT.ok;
-  }
-  if (over)
-    throw new Failure(
-      "refused",
-      `Cannot wait for cluster "${view.name}": found it ${view.status}, wanted it to be kept`,
-    );
-  const [plan] = view.activePlans;
-  const hint = plan === undefined ? "" : `. What it waits for: ${request.program} plan show ${plan}`;
-  throw new Failure(
-    "timeout",
-    `${waited(task.timeoutMs)}. Cluster "${view.name}" is ${view.status}: ${summary}${hint}`,
-  );
-}
-
-function waited(timeoutMs: number): string {
-  return `Waited ${timeoutMs / 1000} s`;
+  // As it is, to the byte but for the line's end that printing adds: it goes into a file.
+  terminal.out(json ? JSON.stringify(text) : text.replace(/\n$/, ""));
+  return EXIT.ok;
 }
