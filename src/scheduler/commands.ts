@@ -259,7 +259,10 @@ function updateCluster(draft: Draft, cluster: ClusterState, asked: unknown): Rep
   const read = readClusterSpec(changedBody(spec, asked));
   if ("faults" in read) faults.push(...read.faults.filter(({ path }) => !fixed.includes(path)));
   if (faults.length > 0 || "faults" in read) return invalid(message, faults);
-  const restarts = Object.keys(asked).some((key) => key !== "constraints");
+  const differing = Object.keys(asked).filter(
+    (key) => JSON.stringify(Reflect.get(spec, key)) !== JSON.stringify(Reflect.get(read.spec, key)),
+  );
+  const restarts = differing.some((key) => key !== "constraints");
   const config = cluster.record.config + (restarts ? 1 : 0);
   draft.putCluster({ ...cluster.record, spec: read.spec, config });
   if (!restarts) return begin(draft, cluster, "configure", []);

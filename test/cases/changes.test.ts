@@ -110,6 +110,17 @@ describe("changing a cluster", () => {
     expect(task === undefined ? undefined : nodeTaskOf(task).settings).toEqual(change.settings);
   });
 
+  test("a change that changes nothing restarts nothing", () => {
+    const scene = new Scene().deployed();
+    const change = { version: "5.0.4", settings: {}, constraints: "hostname:UNIQUE" };
+    expect(ask(scene, { type: "updateCluster", cluster: "demo", change })).toMatchObject({ type: "accepted" });
+    expect(scene.state.plans.get("demo-configure-2")).toMatchObject({ status: "done", steps: [] });
+    expect(scene.state.clusters.get("demo")?.record).toMatchObject({
+      config: 1,
+      spec: { constraints: [{ field: "hostname", operator: "UNIQUE" }] },
+    });
+  });
+
   test("what cannot change, and what is wrong, is refused with every fault and changes nothing", () => {
     const scene = new Scene().deployed();
     const before = scene.state.clusters;

@@ -168,6 +168,14 @@ function addChanges(app: Api, scheduler: ApiScheduler): void {
   );
 }
 
+/** A setting as the text of its file: a map is kept as lines of `key = value`. */
+function configText(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return Object.entries(value)
+    .map(([key, one]) => `${key} = ${String(one)}\n`)
+    .join("");
+}
+
 /** A setting that is one text, to read, put and take away by itself. */
 function addConfigText(app: Api, scheduler: ApiScheduler, route: string, setting: string): void {
   const path = `/api/v1/clusters/{cluster}/${route}`;
@@ -185,7 +193,7 @@ function addConfigText(app: Api, scheduler: ApiScheduler, route: string, setting
       const { cluster } = c.req.valid("param");
       const value = findCluster(scheduler, cluster).cluster.record.spec.settings[setting];
       if (value === undefined) throw new Refusal(404, `Cluster "${cluster}" has no ${setting} of its own`);
-      return c.text(typeof value === "string" ? value : JSON.stringify(value, undefined, 2), 200);
+      return c.text(configText(value), 200);
     },
   );
   const change = (cluster: string, value: string | null): Promise<{ cluster: string; plan: string }> =>

@@ -1,0 +1,212 @@
+// A Riak cluster's life on a real Mesos with a real ZooKeeper: the nodes are stand-ins on real Erlang (see standin-riak/), what
+// runs them is the binary itself, cEPMD included.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Accepted, EndpointsView, NodeView, PlanView } from "../../src/databases/api.ts";
+import { startMesos, type Mesos } from "./mesos/mesos.ts";
+import { riakPackage } from "./riak-package.ts";
+import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
+import { SMALL_RING } from "./small-ring.ts";
+import { startZookeeper, type Zookeeper } from "./zookeeper.ts";
+
+const MINUTE = 60_000;
+const KEYS = Array.from({ length: 60 }, (_, index) => `key-${index}`);
+
+let directory: string;
+let mesos: Mesos;
+let zookeeper: Zookeeper;
+let scheduler: Scheduler;
+
+beforeAll(async () => {
+  const { archive } = await riakPackage();
+  directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
+  mesos = await startMesos({ agents: 4 });
+  zookeeper = await startZookeeper();
+  scheduler = await startScheduler({ mesos: mesos.url, directory, store: zookeeper.url(), flags: ["--drain", "1"] });
+  const body = {
+    database: "riak",
+    version: "3.2.3",
+    package: `file://${archive}`,
+    nodes: 3,
+    resources: { cpus: 0.3, memMb: 512, diskMb: 512 },
+    constraints: "hostname:UNIQUE",
+    settings: SMALL_RING,
+  };
+  await Bun.write(join(directory, "cluster.json"), JSON.stringify(body));
+}, 10 * MINUTE);
+
+afterAll(async () => {
+  await scheduler?.stop();
+  await mesos?.stop();
+  await zookeeper?.stop();
+  await rm(directory, { recursive: true, force: true });
+}, MINUTE);
+
+async function nodes(): Promise<readonly NodeView[]> {
+  const { nodes: found } = await scheduler.json<{ nodes: readonly NodeView[] }>("node", "list", "demo");
+  return found.toSorted((a, b) => a.id.localeCompare(b.id));
+}
+
+async function planDone(id: string, timeoutMs: number): Promise<PlanView> {
+  return until(`plan ${id} is done`, timeoutMs, async () => {
+    const plan = await scheduler.json<PlanView>("plan", "show", id);
+    if (plan.status === "done") return plan;
+    const open = plan.steps.find(({ status }) => status !== "done");
+    throw new Error(`${open?.name} ${open?.status}: ${JSON.stringify(open?.waitsFor)}`);
+  });
+}
+
+async function serving(): Promise<EndpointsView["nodes"]> {
+  const view = await scheduler.json<EndpointsView>("cluster", "endpoints", "demo");
+  return view.nodes.filter((node) => node.serving);
+}
+
+function url(node: EndpointsView["nodes"][number], key: string): string {
+  return `http://${node.hostname}:${node.ports["http"]}/buckets/test/keys/${key}`;
+}
+
+/** Every key is read through every serving node. */
+async function expectAllKeys(): Promise<void> {
+  for (const node of await serving()) {
+    for (const key of KEYS) {
+      const response = await until(`${key} can be read through ${node.node}`, 20_000, async () => {
+        const answer = await fetch(url(node, key));
+        if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
+        return answer;
+      });
+      expect(await response.text()).toBe(`value of ${key}`);
+    }
+  }
+}
+
+/** Ring members by node id, as a node's member-status has them. */
+async function members(through: string): Promise<readonly string[]> {
+  const read = await scheduler.json<{ answer: { members: readonly { node: string; status: string }[] } }>(
+    "node",
+    "member-status",
+    "demo",
+    through,
+  );
+  return read.answer.members.filter(({ status }) => status === "valid").map(({ node }) => node.split("@")[0] ?? "");
+}
+
+/** The pid of a node's Erlang VM below this Mesos. */
+async function erlang(id: string): Promise<number> {
+  for (const entry of await readdir("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const argv = (await readFile(`/proc/${entry}/cmdline`, "utf8").catch(() => "")).split("\0");
+    const name = argv[argv.indexOf("-name") + 1] ?? "";
+    if (argv[0]?.endsWith("beam.smp") === true && name.startsWith(`${id}@`)) return Number(entry);
+  }
+  throw new Error(`node ${id} has no Erlang VM`);
+}
+
+describe("a Riak cluster of three nodes", () => {
+  test(
+    "is deployed: the first alone, the others staged, planned and committed; every node serves every key",
+    async () => {
+      const accepted = await scheduler.json<Accepted>(
+        "cluster",
+        "create",
+        "demo",
+        "--file",
+        join(directory, "cluster.json"),
+      );
+      await planDone(accepted.plan, 6 * MINUTE);
+      const all = await serving();
+      expect(all.map(({ node }) => node)).toEqual(["ringmaster-demo-1", "ringmaster-demo-2", "ringmaster-demo-3"]);
+      expect((await members("ringmaster-demo-1")).toSorted((a, b) => a.localeCompare(b))).toEqual(
+        all.map(({ node }) => node),
+      );
+      for (const [index, key] of KEYS.entries()) {
+        const node = all[index % all.length];
+        if (node === undefined) throw new Error("no node serves");
+        const put = await fetch(url(node, key), {
+          method: "PUT",
+          body: `value of ${key}`,
+          headers: { "content-type": "text/plain" },
+        });
+        expect([key, put.ok]).toEqual([key, true]);
+      }
+      await expectAllKeys();
+    },
+    8 * MINUTE,
+  );
+
+  test(
+    "brings a killed node back on its volume, with every key",
+    async () => {
+      const before = (await nodes())[1];
+      process.kill(await erlang("ringmaster-demo-2"), "SIGKILL");
+      await until("node 2 runs in another task", 4 * MINUTE, async () => {
+        const now = (await nodes())[1];
+        return now?.phase === "running" && now.healthy && now.taskId !== before?.taskId;
+      });
+      expect((await nodes())[1]?.ports).toEqual(before?.ports ?? {});
+      await expectAllKeys();
+    },
+    6 * MINUTE,
+  );
+
+  test(
+    "restarts node after node, and keeps serving",
+    async () => {
+      const before = (await nodes()).map(({ taskId }) => taskId);
+      const { plan } = await scheduler.json<Accepted>("cluster", "restart", "demo");
+      await planDone(plan, 6 * MINUTE);
+      const after = (await nodes()).map(({ taskId }) => taskId);
+      for (const taskId of after) expect(before).not.toContain(taskId);
+      await expectAllKeys();
+    },
+    8 * MINUTE,
+  );
+
+  test(
+    "grows by a node, and lets one leave with all its keys handed over",
+    async () => {
+      const added = await scheduler.json<Accepted>("cluster", "add-node", "demo");
+      await planDone(added.plan, 5 * MINUTE);
+      expect(await members("ringmaster-demo-1")).toHaveLength(4);
+      const left = await scheduler.json<Accepted>("node", "remove", "demo", "ringmaster-demo-2", "--yes");
+      await planDone(left.plan, 5 * MINUTE);
+      expect((await nodes()).map(({ id }) => id)).toEqual([
+        "ringmaster-demo-1",
+        "ringmaster-demo-3",
+        "ringmaster-demo-4",
+      ]);
+      expect(await members("ringmaster-demo-1")).not.toContain("ringmaster-demo-2");
+      await expectAllKeys();
+    },
+    12 * MINUTE,
+  );
+
+  test(
+    "replaces a node whose agent is gone for good",
+    async () => {
+      const lost = (await nodes())[1];
+      await mesos.markGone(lost?.agentId ?? "");
+      await until("the node is lost", MINUTE, async () => (await nodes())[1]?.phase === "lost");
+      const { plan } = await scheduler.json<Accepted>("node", "replace", "demo", lost?.id ?? "");
+      await planDone(plan, 6 * MINUTE);
+      expect((await nodes()).map(({ id, phase }) => `${id} ${phase}`)).toEqual([
+        "ringmaster-demo-1 running",
+        "ringmaster-demo-4 running",
+        "ringmaster-demo-5 running",
+      ]);
+      await expectAllKeys();
+    },
+    8 * MINUTE,
+  );
+
+  test(
+    "is destroyed without a trace",
+    async () => {
+      const { code, err } = await scheduler.cli("cluster", "destroy", "demo", "--yes", "--wait", "--timeout", "240");
+      expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
+      for (const agent of await mesos.agents()) if (agent.active) expect(agent.reserved_resources).toEqual({});
+    },
+    5 * MINUTE,
+  );
+});
