@@ -1,0 +1,41 @@
+%% A stand-in for Riak KV in tests: not Riak, but nodes that really are distributed Erlang, keep their keys on disk and hand
+%% partitions over. It starts like Riak: HTTP answers /ping first, the key-value service comes up a good while later.
+-module(standin_app).
+-behaviour(application).
+-behaviour(supervisor).
+-export([start/2, stop/1, init/1, kv_is_up/0]).
+
+-define(KV_AFTER_MS, 1500).
+
+start(_Type, _Args) ->
+    standin_conf:load(),
+    standin_counters = ets:new(standin_counters, [named_table, public, {write_concurrency, true}]),
+    ok = standin_http:start(),
+    ok = standin_pb:start(),
+    %% Riak holds these ports too. Its handoff goes over one of its own; here it goes with the distribution.
+    {HandoffIp, HandoffPort} = {standin_conf:get("handoff.ip", "0.0.0.0"), standin_conf:get("handoff.port", "8099")},
+    _ = listen(HandoffIp, list_to_integer(HandoffPort), []),
+    {ManagerIp, ManagerPort} = standin_conf:advanced(riak_core, cluster_mgr, {"127.0.0.1", 9080}),
+    _ = listen(ManagerIp, ManagerPort, []),
+    {ok, Pid} = supervisor:start_link({local, standin_sup}, ?MODULE, []),
+    {ok, _} = timer:apply_after(?KV_AFTER_MS, persistent_term, put, [standin_kv_up, true]),
+    io:format("stand-in for Riak KV: ~s is starting~n", [node()]),
+    {ok, Pid}.
+
+stop(_State) ->
+    persistent_term:erase(standin_kv_up),
+    ok.
+
+init([]) ->
+    Child = fun(Module) -> #{id => Module, start => {Module, start_link, []}} end,
+    {ok, {#{strategy => one_for_all, intensity => 0}, [Child(standin_store), Child(standin_cluster)]}}.
+
+kv_is_up() -> persistent_term:get(standin_kv_up, false).
+
+%% The application's own process holds the socket: without it, the port would be given back.
+listen(Ip, Port, Options) ->
+    {ok, Address} = inet:parse_address(Ip),
+    case gen_tcp:listen(Port, [{ip, Address}, {reuseaddr, true} | Options]) of
+        {ok, Socket} -> Socket;
+        {error, Reason} -> exit({cannot_listen, Ip, Port, Reason})
+    end.
