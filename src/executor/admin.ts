@@ -58,7 +58,7 @@ function asksFor(state: ExecutorState, admin: AdminTask): readonly Ask[] | strin
 export type AdminWork = { readonly taskId: string; readonly operation: string; readonly asks: readonly Ask[] };
 
 function begin(state: ExecutorState, { taskId, operation, asks }: AdminWork, nowMs: number): Decided {
-  const course = beginErrand(asks, nowMs);
+  const course = beginErrand(() => asks, nowMs);
   if (course.type === "going") return goOn(state, { taskId, operation, errand: course.errand }, nowMs);
   return settle(state, taskId, course, nowMs);
 }

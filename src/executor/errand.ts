@@ -31,8 +31,14 @@ export type Course =
   | { readonly type: "done"; readonly detail: string; readonly result?: Json }
   | { readonly type: "failed"; readonly detail: string };
 
-/** An errand with nothing to ask is done at once. */
-export function beginErrand(asks: readonly Ask[], nowMs: number): Course {
+/** An errand with nothing to ask is done at once; one whose asks cannot be made (`make` throws) has failed. */
+export function beginErrand(make: () => readonly Ask[], nowMs: number): Course {
+  let asks: readonly Ask[];
+  try {
+    asks = make();
+  } catch (error) {
+    return { type: "failed", detail: textOf(error) };
+  }
   if (asks.length === 0) return { type: "done", detail: "There was nothing to do" };
   const told = { text: "", atMs: nowMs - TELL_MS };
   return { type: "going", errand: { asks, index: 0, sinceMs: nowMs, nextMs: nowMs, detail: "", found: null, told } };

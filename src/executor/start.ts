@@ -46,7 +46,8 @@ export function prepared(state: ExecutorState, ready: NonNullable<ExecutorState[
   const { phase, node } = state;
   if (phase.type !== "preparing" || phase.step !== "files" || node === undefined) return { state, actions: [] };
   if (phase.outcome !== undefined) return end(state, phase.outcome, nowMs);
-  return prepareOn({ ...state, ready }, beginErrand(ready.database.prepare(node, ready.place), nowMs), nowMs);
+  const course = beginErrand(() => ready.database.prepare(node, ready.place), nowMs);
+  return prepareOn({ ...state, ready }, course, nowMs);
 }
 
 /** Takes what is to be done before the start as far as it goes now. */

@@ -75,8 +75,6 @@ export function readNodeTask(json: string): { readonly task: NodeTask } | { read
   if (faults.length > 0) return { faults };
   const task = value as NodeTask;
   const database = findDatabase(task.database);
-  if (database?.wantsNames === true && task.store === undefined)
-    faults.push({ path: "store", found: "nothing", wanted: "the URL of a store that this agent reaches" });
   for (const name of [...(database?.ports ?? []), "api"]) {
     if (task.ports[name] === undefined) faults.push({ path: `ports.${name}`, found: "nothing", wanted: "a port" });
   }

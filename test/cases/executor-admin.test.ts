@@ -47,6 +47,15 @@ describe("before its start", () => {
     );
   });
 
+  test("a node fails when its database cannot tell what it wants", () => {
+    const story = new Story().at(0, { type: "launch", task: launched() });
+    const odd = (): never => {
+      throw new Error('Cannot name node "n": found the address "::1", wanted one of IPv4');
+    };
+    story.at(1, preparedFor({ prepare: odd }));
+    expect(story.done.at(-1)).toBe('1 TASK_FAILED Cannot name node "n": found the address "::1", wanted one of IPv4');
+  });
+
   test("a stop gives it up", () => {
     const story = preparing().at(2, { type: "kill", taskId: "t1" }).answer(3, 1, "done").acknowledgeAll(4);
     expect(story.done.slice(4)).toEqual(["2 give up 1", "2 TASK_KILLED Killed", "4 exit 0"]);

@@ -66,12 +66,19 @@ class Running {
     this.#events.push({ ...event, nowMs: Date.now() });
     if (this.#deciding) return;
     this.#deciding = true;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      const decision = decide(this.state, next);
-      this.state = decision.state;
-      for (const action of decision.actions) this.#carryOut(action);
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        const decision = decide(this.state, next);
+        this.state = decision.state;
+        for (const action of decision.actions) this.#carryOut(action);
+      }
+      this.#deciding = false;
+    } catch (error) {
+      // A broken assumption. Nothing is decided any more; the database ends with this process.
+      const { say } = this.#options.workplace;
+      say(`The executor ends: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      void this.#exit(1);
     }
-    this.#deciding = false;
   }
 
   #carryOut(action: Action): void {
