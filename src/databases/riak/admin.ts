@@ -1,7 +1,7 @@
 // What changes a Riak ring, as things to ask one of its nodes. Every operation may be asked again from its beginning: what is
 // done already is seen from what Riak says, and done is only what the ring itself shows.
 import type { Json } from "../../std/json.ts";
-import type { Answer, Ask, CommandLine, Place, Verdict } from "../database.ts";
+import type { Answer, Ask, CommandLine, Place, Question, Verdict } from "../database.ts";
 import type { AdminTask, NodeTask } from "../node.ts";
 import {
   isNoAnswer,
@@ -155,7 +155,8 @@ class Ring {
       return BUSY.test(text) ? again(said(text)) : failed(said(text));
     };
     return [
-      this.#onMember(`staging the leave of ${node}`, node, 'admin cluster leave "$name"', staged),
+      this.#names(),
+      this.#onMembers(`staging the leave of ${node}`, ["cluster", "leave"], [node], staged),
       ...this.#planAndCommit(({ action, nodes: [name = ""] }) => action === "leave" && isNode(name, node)),
       this.#gone(node, HANDOFF_MS),
     ];
@@ -175,7 +176,7 @@ class Ring {
         return again(`the claimant is ${found.node}, ${found.avail}`);
       return { type: "done", detail: `the claimant is ${found.node}` };
     });
-    return [this.#onMember(`marking ${node} as down`, node, 'admin down "$name"', marked), claimant];
+    return [this.#names(), this.#onMembers(`marking ${node} as down`, ["down"], [node], marked), claimant];
   }
 
   forceRemove(node: string): readonly Ask[] {
@@ -186,7 +187,7 @@ class Ring {
     };
     return [
       ...this.markDown(node),
-      this.#onMember(`staging the removal of ${node}`, node, 'admin cluster force-remove "$name"', staged),
+      this.#onMembers(`staging the removal of ${node}`, ["cluster", "force-remove"], [node], staged),
       ...this.#planAndCommit(({ action, nodes: [name = ""] }) => action === "force-remove" && isNode(name, node)),
       this.#gone(node, SHORT_MS),
     ];
@@ -199,7 +200,6 @@ class Ring {
       if (NOT_A_MEMBER.test(text)) return { type: "done", detail: `${old} is not in the ring` };
       return BUSY.test(text) ? again(said(text)) : failed(said(text));
     };
-    const script = `by=$(name_of "$2")\n[ -n "$by" ] || { echo "Failed: $2 is not staged to join"; exit; }\nadmin cluster force-replace "$name" "$by"`;
     const isExpected = ({ action, nodes: [name = "", by = ""] }: Staged): boolean =>
       (action === "join" && isNode(name, node)) ||
       (action === "force-replace" && isNode(name, old) && isNode(by, node));
@@ -210,7 +210,7 @@ class Ring {
     );
     return [
       ...this.markDown(old),
-      this.#onMember(`staging ${node} in the place of ${old}`, old, script, staged, [node]),
+      this.#onMembers(`staging ${node} in the place of ${old}`, ["cluster", "force-replace"], [old, node], staged),
       ...this.#planAndCommit(isExpected),
       this.#gone(old, SHORT_MS),
       isIn,
@@ -280,27 +280,41 @@ class Ring {
     });
   }
 
-  /** A command for a member by its id: the ring knows its full name, which has the host of its days in it. */
-  #onMember(say: string, node: string, script: string, read: Reader, more: readonly string[] = []): Ask {
-    const command = adminScript(this.#task, this.#place, `${NAME_OF}\n${script}`, [node, ...more]);
-    return this.#asking(say, command, read, SHORT_MS);
+  /** Finds the members' full names, which have the hosts of their first days in them. */
+  #names(): Ask {
+    const read = (ring: MemberStatus): Verdict => {
+      const names = ring.nodes.map(({ id }) => id);
+      return { type: "done", detail: names.join(", "), result: names };
+    };
+    return this.members("looking who is in the ring", SHORT_MS, read);
+  }
+
+  /** A command about nodes by their ids, after `#names`. Riak itself says so when one of them is no member. */
+  #onMembers(say: string, args: readonly string[], nodes: readonly string[], read: Reader): Ask {
+    const question = (found: Json): Question => {
+      const names = Array.isArray(found) ? found.map(String) : [];
+      const full = nodes.map((node) => names.find((name) => isNode(name, node)) ?? `${node}@0.0.0.0`);
+      return commandQuestion(adminCommand(this.#task, this.#place, [...args, ...full]));
+    };
+    return { say, question, read: answerReader(read), patienceMs: SHORT_MS };
   }
 
   #asking(say: string, command: CommandLine, read: Reader, patienceMs: number): Ask {
-    const reading = (answer: Answer): Verdict => {
-      if ("error" in answer) return again(answer.error);
-      return isNoAnswer(answer.text) ? again(said(answer.text)) : read(answer.text);
-    };
-    return { say, question: { type: "command", command, timeoutMs: COMMAND_TIMEOUT_MS }, read: reading, patienceMs };
+    return { say, question: commandQuestion(command), read: answerReader(read), patienceMs };
   }
 }
 
-/** `name`: the full name of the member with the id "$1"; ends the script when there is none. */
-const NAME_OF = `name_of() { echo "$members" | sed -n "s/^.*[ ']\\($1@[^ ']*\\)'*\\$/\\1/p"; }
-members=$(admin member-status)
-case $members in *Valid:*) ;; *) echo "$members"; exit ;; esac
-name=$(name_of "$1")
-[ -n "$name" ] || { echo "Failed: $1 is not a member of the cluster"; exit; }`;
+function commandQuestion(command: CommandLine): Question {
+  return { type: "command", command, timeoutMs: COMMAND_TIMEOUT_MS };
+}
+
+/** A node that does not answer for a moment is asked again. */
+function answerReader(read: Reader): Ask["read"] {
+  return (answer: Answer) => {
+    if ("error" in answer) return again(answer.error);
+    return isNoAnswer(answer.text) ? again(said(answer.text)) : read(answer.text);
+  };
+}
 
 /** A host without a dot is one that only resolves: its node is named by its address. */
 const JOIN = `case $2 in
