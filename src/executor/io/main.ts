@@ -2,6 +2,7 @@
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { findDatabase } from "../../databases/all.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import { faultText } from "../../std/reason.ts";
 import { readNodeTask } from "../task.ts";
@@ -92,6 +93,7 @@ async function runByHand(file: string, options: Options): Promise<number> {
 
   const run = startRun({
     workplace: { sandbox, packages, say },
+    find: findDatabase,
     timings: {},
     // Nobody else wants to know: every update is acknowledged at once.
     send: (update) => run.tell({ type: "acknowledged", taskId: update.taskId, uuid: update.uuid }),

@@ -1,4 +1,5 @@
 // The executor under a Mesos agent: the agent's events in, status updates out.
+import { findDatabase } from "../../databases/all.ts";
 import { parseExecutorEnvironment } from "../../mesos/executor-environment.ts";
 import { connectExecutor, type ExecutorConnectionEvent } from "../../mesos/io/executor-connection.ts";
 import { type Run, startRun } from "./run.ts";
@@ -17,6 +18,7 @@ export async function runUnderMesos(): Promise<number> {
       say,
       ...(agentEndpoint === undefined ? {} : { agentEndpoint }),
     },
+    find: findDatabase,
     timings: { shutdownGraceMs: environment.shutdownGraceMs },
     send: (update) => connection.send({ type: "update", update }),
   });

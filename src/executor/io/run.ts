@@ -1,6 +1,5 @@
 // Carries out an executor's decisions: feeds events in, runs the database, sends the updates.
 import { join } from "node:path";
-import { findDatabase } from "../../databases/all.ts";
 import type { Answer, Database, Place, Question } from "../../databases/database.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import type { ExecutorUpdate } from "../../mesos/executor-api.ts";
@@ -27,6 +26,8 @@ export type Run = {
 
 export type RunOptions = {
   readonly workplace: Workplace;
+  /** The databases that it can run, by name. */
+  readonly find: (name: string) => Database | undefined;
   readonly timings: Partial<Timings>;
   /** Hands an update to the agent; it stays among the unacknowledged ones until it is acknowledged or refused. */
   readonly send: (update: ExecutorUpdate) => void;
@@ -124,7 +125,7 @@ class Running {
 
   async #prepare(node: NodeTask): Promise<void> {
     try {
-      const database = findDatabase(node.database);
+      const database = this.#options.find(node.database);
       if (database === undefined)
         throw new Error(`Cannot run database "${node.database}": this binary does not know it`);
       const place = await prepare(node, database, this.#options.workplace);
