@@ -9,6 +9,8 @@ async function load(mode: string | undefined): Promise<Mode | undefined> {
       return await import("./scheduler/io/main.ts");
     case "executor":
       return await import("./executor/io/main.ts");
+    case "cepmd":
+      return await import("./cepmd/io/main.ts");
     case "director":
       return await import("./director/io/main.ts");
     default:
