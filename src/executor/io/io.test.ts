@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cassandra } from "../../databases/cassandra/cassandra.ts";
 import type { CommandLine } from "../../databases/database.ts";
+import { riak } from "../../databases/riak/riak.ts";
 import type { NodeTask } from "../../databases/node.ts";
 import { markerOf } from "../volume.ts";
 import { serveApi } from "./api.ts";
@@ -359,9 +360,14 @@ describe("the executor's API", () => {
 });
 
 test("what the binary carries is written out whole, and nothing that it does not carry", async () => {
-  await writeCarried(cassandra.carries, join(folder, "carried"));
+  for (const { carries } of [cassandra, riak]) await writeCarried(carries, join(folder, "carried"));
   expect((await readFile(join(folder, "carried/jolokia-agent-jvm.jar"))).subarray(0, 2).toString()).toBe("PK");
+  for (const name of riak.carries) {
+    const source = await readFile(join(import.meta.dir, "../../databases/riak/erlang", name), "utf8");
+    expect(source).not.toBe("");
+    expect(await readFile(join(folder, "carried", name), "utf8")).toBe(source);
+  }
   expect(await refusal(writeCarried(["other.jar"], folder))).toContain(
-    'Cannot write "other.jar": this binary carries jolokia-agent-jvm.jar',
+    'Cannot write "other.jar": this binary carries jolokia-agent-jvm.jar, erl_epmd.erl, ringmaster_epmd.erl',
   );
 });
