@@ -28,7 +28,7 @@ function nodeHost(task: NodeTask, place: Place): string {
  * The root of the release that is run: the package's files, but with a configuration, an `erl_epmd` and generated files of
  * its own, as a package may be read-only or shared. It lies deeper than packages are looked for.
  */
-export function releaseRoot(task: NodeTask, place: Place): string {
+function releaseRoot(task: NodeTask, place: Place): string {
   return `${place.sandbox}/run/riak/${task.version}/release`;
 }
 
