@@ -1,6 +1,6 @@
-// Probes and refusals in each protocol, bytes as a real Riak and a real Cassandra send them.
-import { describe, expect, test } from "bun:test";
-import { refusalBytes, probeBytes, probeVerdict, type Verdict } from "./words.ts";
+// Probes in each protocol, bytes as a real Riak and a real Cassandra send them.
+import { expect, test } from "bun:test";
+import { probeBytes, probeVerdict, type Verdict } from "./words.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const latin = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -39,12 +39,4 @@ test("a probe of CQL is OPTIONS", () => {
   expect(verdictOf("cql", Buffer.from("840000000600000002", "hex"))).toEqual({ type: "good" });
   const error = "OPTIONS: found opcode 0, wanted 6";
   expect(verdictOf("cql", Buffer.from("840000000000000002", "hex"))).toEqual({ type: "bad", error });
-});
-
-describe("a refusal", () => {
-  test("to a client of protocol buffers is an error frame, cut to what one byte of length can say", () => {
-    expect(hex(refusalBytes("pb", "why"))).toBe(`00000014000a0f${hex(latin("No backend: why"))}1000`);
-    const long = refusalBytes("pb", "y".repeat(500));
-    expect([long.length, long[3], long[6]]).toEqual([4 + 1 + 2 + 127 + 2, 132, 127]);
-  });
 });

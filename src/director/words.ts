@@ -1,4 +1,5 @@
 // What a listener asks its backends to see whether they serve, and what their answers mean.
+import { errorFrame } from "./riak/codes.ts";
 import type { Protocol } from "./state.ts";
 
 /** "more": the answer is not complete yet. */
@@ -52,18 +53,14 @@ export function probeVerdict(protocol: Protocol, answer: Uint8Array): Verdict {
 
 /** What a client is told that gets no backend, in its protocol; CQL has no words for it before the client has spoken. */
 export function refusalBytes(protocol: Protocol, detail: string): Uint8Array {
-  const message = text.encode(`No backend: ${detail}`);
   switch (protocol) {
     case "http": {
-      const head = `HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: ${message.length + 1}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n`;
-      return text.encode(`${head}No backend: ${detail}\n`);
+      const body = text.encode(`No backend: ${detail}\n`);
+      const head = `HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n`;
+      return Uint8Array.of(...text.encode(head), ...body);
     }
-    case "pb": {
-      // RpbErrorResp { errmsg = 1, errcode = 2 }; errmsg is shorter than 128 bytes, so that its length is one byte.
-      const errmsg = message.subarray(0, 127);
-      const body = [0, 0x0a, errmsg.length, ...errmsg, 0x10, 0];
-      return Uint8Array.of(0, 0, 0, body.length, ...body);
-    }
+    case "pb":
+      return errorFrame(`No backend: ${detail}`);
     case "cql":
       return new Uint8Array();
   }

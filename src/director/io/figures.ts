@@ -36,9 +36,12 @@ export type BackendFigures = {
   readonly connectSeconds: Histogram;
 };
 
+/** Why clients were turned away that the decisions never heard of. */
+export type Unheard = "too_many_clients" | "bad_frame";
+
 export type Figures = {
   readonly backends: Map<string, BackendFigures>;
-  readonly refusals: Map<Refusal | "too_many_clients", number>;
+  readonly refusals: Map<Refusal | Unheard, number>;
   readonly queueSeconds: Histogram;
   clients: number;
 };
@@ -48,6 +51,10 @@ const FORMER_MAX = 1000;
 
 export function newFigures(): Figures {
   return { backends: new Map(), refusals: new Map(), queueSeconds: new Histogram(), clients: 0 };
+}
+
+export function countRefusal(figures: Figures, why: Refusal | Unheard): void {
+  figures.refusals.set(why, (figures.refusals.get(why) ?? 0) + 1);
 }
 
 /** The figures of a backend, new ones when it has none yet. */

@@ -1,5 +1,5 @@
 // The director mode's flags.
-import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { parseStoreUrl } from "../../store/url.ts";
 import { DEFAULTS } from "../decide.ts";
 import type { Protocol } from "../state.ts";
@@ -88,6 +88,11 @@ export function readFlags(args: readonly string[]) {
     )
     .option("--http-listen <host:port>", "listen for Riak's HTTP", address)
     .option("--pb-listen <host:port>", "listen for Riak's protocol buffers", address)
+    .addOption(
+      new Option("--pb-mode <mode>", "protocol buffers: balance connections (raw) or requests (frames)")
+        .choices(["raw", "frames"] as const)
+        .default("raw" as const),
+    )
     .option("--cql-listen <host:port>", "listen for Cassandra's native protocol", address)
     .option("--admin <host:port>", "listen for /status, /ready, /metrics and the like", address, {
       host: "127.0.0.1",

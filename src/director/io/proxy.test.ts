@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { createServer, connect, type Server, type Socket } from "node:net";
 import { DEFAULTS } from "../decide.ts";
 import type { Settings, Target } from "../state.ts";
+import { Connections } from "./connections.ts";
 import { Proxy, type ProxyOptions } from "./proxy.ts";
 
 const proxies: Proxy[] = [];
@@ -19,7 +20,7 @@ function listen(
   settings: Partial<Settings> = {},
   options: Partial<ProxyOptions> = {},
 ): Proxy {
-  const proxy = new Proxy({
+  const made: ProxyOptions = {
     settings: { ...DEFAULTS, protocol: "pb", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
     hostname: "127.0.0.1",
     port: 0,
@@ -28,7 +29,8 @@ function listen(
     probeTimeoutMs: 1000,
     say: () => undefined,
     ...options,
-  });
+  };
+  const proxy = new Proxy(made, (desk) => new Connections(desk));
   proxies.push(proxy);
   proxy.retarget(targets);
   return proxy;

@@ -52,8 +52,8 @@ export function put(socket: Socket<Side>, bytes: Uint8Array): boolean {
   return false;
 }
 
-/** The socket takes bytes again. */
-function drained(socket: Socket<Side>): void {
+/** The socket takes bytes again: writes what waits, and lets the peer go on. */
+export function drained(socket: Socket<Side>): void {
   const side = socket.data;
   const { rest } = side;
   if (rest !== undefined) {

@@ -5,7 +5,9 @@ import { endpointsOf, hear, lapse, type Roster } from "../roster.ts";
 import type { Protocol, Settings, Target } from "../state.ts";
 import { PROTOCOLS, staticTarget, targetsOf } from "../targets.ts";
 import type { Address, StaticBackend } from "./flags.ts";
-import { Proxy } from "./proxy.ts";
+import { Connections } from "./connections.ts";
+import { Requests } from "./requests.ts";
+import { Proxy, type ProxyOptions } from "./proxy.ts";
 import { type Source, watchScheduler, watchStore } from "./watch.ts";
 
 const LAPSE_EVERY_MS = 1000;
@@ -23,6 +25,8 @@ export type DirectorOptions = {
   readonly from: From;
   readonly followed: Followed;
   readonly listen: Readonly<Partial<Record<Protocol, Address>>>;
+  /** What is balanced on the listener for protocol buffers: connections, or requests. */
+  readonly pbMode: "raw" | "frames";
   /** What all listeners have in common. */
   readonly settings: Omit<Settings, "protocol" | "balance">;
   readonly clientsMax: number;
@@ -104,12 +108,15 @@ export class Director {
 
   #listen(protocol: Protocol, { host, port }: Address): Proxy {
     const { settings, clientsMax, connectTimeoutMs, probeTimeoutMs, log } = this.options;
-    const proxy = new Proxy({
+    const options: ProxyOptions = {
       ...{ clientsMax, connectTimeoutMs, probeTimeoutMs, port },
       hostname: host,
       settings: { ...settings, protocol, balance: protocol === "http" ? "roundRobin" : "leastConnections" },
       say: (level, text) => log[level]({ listener: protocol }, text),
-    });
+    };
+    const proxy = new Proxy(options, (desk) =>
+      protocol === "pb" && this.options.pbMode === "frames" ? new Requests(desk) : new Connections(desk),
+    );
     log.info({ listener: protocol, address: `${host}:${proxy.port}` }, `Listening for ${protocol}`);
     return proxy;
   }

@@ -1,0 +1,40 @@
+// A client of traffic by requests, and its request on the way.
+import type { Socket } from "bun";
+import type { Request } from "../riak/codes.ts";
+import { FrameReader } from "../riak/frames.ts";
+import type { Attempt } from "../state.ts";
+import type { Link } from "./links.ts";
+import { Side } from "./pump.ts";
+
+/** A request on its way. */
+export type Running = {
+  /** What the decisions know it by. */
+  readonly id: number;
+  readonly rule: Request;
+  readonly startedMs: number;
+  /** The last try to place it. */
+  attempt: Attempt | undefined;
+  /** Its answers go on until one says that it is the last. */
+  stream: boolean;
+  /** What was read of it, while it may have to be sent, or sent again. */
+  kept: Uint8Array[] | undefined;
+  keptBytes: number;
+  /** Bytes of an answer have been handed to the client. */
+  answered: boolean;
+};
+
+/** A client's connection. */
+export class Client extends Side {
+  readonly reader = new FrameReader();
+  socket: Socket<Side> | undefined;
+  running: Running | undefined;
+  link: Link | undefined;
+  /** Other than "free": the link is its own for ever, since it has state, or carries no frames any more. */
+  hold: Request["hold"] = "free";
+  /** Bytes that came after the running request. */
+  pending: Uint8Array | undefined;
+  /** It sends no more. */
+  ended = false;
+  /** Its next request waits until it has read its last answer. */
+  behind = false;
+}

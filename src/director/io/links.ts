@@ -1,0 +1,124 @@
+// Connections to backends that requests of many clients share, one at a time: they rest here between two requests.
+import type { Socket } from "bun";
+import type { Target } from "../state.ts";
+import { FrameReader } from "../riak/frames.ts";
+import { tune } from "./connections.ts";
+import { connectFailure } from "./probe.ts";
+import { type Meter, type Owner, Side } from "./pump.ts";
+
+/** Connections that rest for longer are closed. */
+const REST_MS = 60_000;
+
+/** One connection to a backend. */
+export class Link extends Side {
+  readonly address: string;
+  readonly reader = new FrameReader();
+  socket: Socket<Side> | undefined;
+  /** Whose request it carries. */
+  client: Side | undefined;
+  restsSinceMs = 0;
+
+  constructor(owner: Owner, meter: Meter, address: string) {
+    super(owner, meter);
+    this.address = address;
+  }
+}
+
+/** A socket's handlers that links need; the link is the socket's `data`. */
+export type LinkHandlers = {
+  readonly data: (socket: Socket<Side>, bytes: Uint8Array) => void;
+  readonly drain: (socket: Socket<Side>) => void;
+  readonly end: (socket: Socket<Side>) => void;
+  readonly close: (socket: Socket<Side>, error?: Error) => void;
+  readonly error: (socket: Socket<Side>) => void;
+};
+
+export class Links {
+  readonly #handlers: LinkHandlers;
+  readonly #resting = new Map<string, Link[]>();
+  readonly #all = new Set<Link>();
+  /** Addresses whose links are closed instead of being laid to rest. */
+  readonly #draining = new Set<string>();
+
+  constructor(handlers: LinkHandlers) {
+    this.#handlers = handlers;
+  }
+
+  /** A link that rests, the one that rested shortest. */
+  take(address: string): Link | undefined {
+    this.#draining.delete(address);
+    return this.#resting.get(address)?.pop();
+  }
+
+  /** Connects a new link. Exactly one of the two is called, unless the link is given up. */
+  dial(link: Link, target: Target, connected: () => void, failed: (detail: string) => void): void {
+    this.#draining.delete(target.address);
+    const connecting = Bun.connect<Side>({
+      hostname: target.host,
+      port: target.port,
+      allowHalfOpen: true,
+      data: link,
+      socket: {
+        ...this.#handlers,
+        binaryType: "uint8array",
+        open: (socket) => {
+          tune(socket);
+          link.socket = socket;
+          this.#all.add(link);
+          connected();
+        },
+        connectError: (_socket, error) => failed(connectFailure(error)),
+      },
+    });
+    connecting.catch((error: unknown) => failed(error instanceof Error ? connectFailure(error) : String(error)));
+  }
+
+  rest(link: Link, nowMs: number): void {
+    link.client = undefined;
+    link.peer = undefined;
+    // It may have been paused for a slow client.
+    link.socket?.resume();
+    if (this.#draining.has(link.address)) {
+      link.socket?.end();
+      return;
+    }
+    link.restsSinceMs = nowMs;
+    const resting = this.#resting.get(link.address);
+    if (resting === undefined) this.#resting.set(link.address, [link]);
+    else resting.push(link);
+  }
+
+  /** The link's socket is closed. */
+  forget(link: Link): void {
+    link.socket = undefined;
+    this.#all.delete(link);
+    const resting = this.#resting.get(link.address);
+    const index = resting?.indexOf(link) ?? -1;
+    if (index >= 0) resting?.splice(index, 1);
+    if (resting?.length === 0) this.#resting.delete(link.address);
+  }
+
+  drain(address: string): void {
+    this.#draining.add(address);
+    for (const link of this.#resting.get(address) ?? []) link.socket?.end();
+    this.#resting.delete(address);
+  }
+
+  /** Breaks off all links to the address; all there are without one. */
+  cut(address?: string): void {
+    for (const link of [...this.#all]) if (address === undefined || link.address === address) link.socket?.terminate();
+  }
+
+  tick(nowMs: number): void {
+    for (const [address, resting] of this.#resting) {
+      const tired = resting.filter(({ restsSinceMs }) => nowMs - restsSinceMs > REST_MS);
+      if (tired.length === 0) continue;
+      const tiredSet = new Set(tired);
+      this.#resting.set(
+        address,
+        resting.filter((link) => !tiredSet.has(link)),
+      );
+      for (const link of tired) link.socket?.end();
+    }
+  }
+}
