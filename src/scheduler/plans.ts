@@ -71,8 +71,9 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
     };
     steps = steps.with(index, next);
   }
-  if (steps === plan.steps) return;
+  // The last step may be an admin task, whose end is taken in before this.
   const done = steps.every(({ status }) => status === "done");
+  if (steps === plan.steps && !done) return;
   draft.putPlan({ ...plan, steps, ...(done ? { status: "done", endedMs: draft.nowMs } : {}) });
   if (done) draft.act({ type: "note", level: "info", text: `Plan ${plan.id} is done` });
 }
