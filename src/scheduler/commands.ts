@@ -97,11 +97,21 @@ function begin(draft: Draft, cluster: ClusterState, kind: PlanKind, steps: reado
   return { type: "accepted", plan: beginPlan(draft, kind, name, steps), cluster: name };
 }
 
-/** Begins the plan that the cluster's database makes of a change. */
+/** Begins the plan that the cluster's database makes of a change; refuses the change that the database cannot make. */
 function change(draft: Draft, before: ClusterState, kind: PlanKind, asked: Change): Reply {
   const cluster = draft.state.clusters.get(before.record.spec.name) ?? before;
-  const sketches = databaseOf(cluster).plan(asked, cluster.record.spec, nodesInOrder(cluster).map(memberOf));
-  return begin(draft, cluster, kind, stepsOf(sketches));
+  const members = nodesInOrder(cluster).map(memberOf);
+  return begin(draft, cluster, kind, stepsOf(databaseOf(cluster).plan(asked, cluster.record.spec, members)));
+}
+
+/** Why the database cannot make a change, in its own words; undefined: it can. Asked before anything is changed. */
+function refusal(cluster: ClusterState, asked: Change): Reply | undefined {
+  try {
+    databaseOf(cluster).plan(asked, cluster.record.spec, nodesInOrder(cluster).map(memberOf));
+    return undefined;
+  } catch (error) {
+    return conflict(error instanceof Error ? error.message : String(error));
+  }
 }
 
 function createCluster(draft: Draft, body: unknown): Reply {
@@ -194,6 +204,9 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
       `Cannot remove node "${node.id}": it is ${node.phase} and cannot hand its data over; replace it, or force the removal`,
     );
   }
+  const asked: Change = force ? { type: "forceRemove", node: node.id } : { type: "leave", nodes: [node.id] };
+  const no = node.joined ? refusal(cluster, asked) : undefined;
+  if (no !== undefined) return no;
   abortPlansOf(draft, node);
   setCount(draft, name, Math.max(1, nodes - 1));
   // A node that never was a member has nothing to hand over and no place in the ring.
@@ -201,7 +214,6 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
     const steps: readonly Step[] = [step("stop", node.id), { ...step("release", node.id), after: [0] }];
     return begin(draft, cluster, "leave", steps);
   }
-  const asked: Change = force ? { type: "forceRemove", node: node.id } : { type: "leave", nodes: [node.id] };
   return change(draft, cluster, "leave", asked);
 }
 
@@ -211,6 +223,8 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
       `Cannot replace node "${old.id}": it is ${old.phase}; only a node that is lost, unreachable or down is replaced`,
     );
   }
+  const no = refusal(cluster, { type: "replace", node: old.id, old: old.id });
+  if (no !== undefined) return no;
   abortPlansOf(draft, old);
   const [fresh] = makeNodes(draft, cluster.record.spec.name, 1);
   return change(draft, cluster, "replace", { type: "replace", node: fresh ?? "", old: old.id });

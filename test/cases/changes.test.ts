@@ -237,6 +237,32 @@ describe("removing a node", () => {
   });
 });
 
+test("a plan whose last step is an operation is done with it", () => {
+  const scene = new Scene().deployed();
+  ask(scene, { type: "operate", cluster: "demo", node: scene.node(1).id, operation: "flush", args: {} });
+  scene.offer(adminOffer(scene, 1));
+  const [admin] = scene.launched();
+  scene.status(admin?.taskId ?? "", "TASK_FINISHED", { agentId: "a1" });
+  expect(scene.state.plans.get("demo-operate-2")?.status).toBe("done");
+});
+
+describe("what a database cannot do", () => {
+  test("is refused in its own words, and changes nothing", () => {
+    const scene = new Scene().deployed();
+    const node = scene.node(2);
+    scene.status(node.task?.taskId ?? "", "TASK_FAILED");
+    const before = scene.state.clusters;
+    expect(ask(scene, { type: "replaceNode", cluster: "demo", node: node.id })).toMatchObject({
+      type: "refused",
+      why: "conflict",
+    });
+    expect(ask(scene, { type: "removeNode", cluster: "demo", node: node.id, force: true })).toMatchObject({
+      why: "conflict",
+    });
+    expect(scene.state.clusters).toBe(before);
+  });
+});
+
 describe("single nodes", () => {
   test("a stopped node keeps its volume and stays down until it is started", () => {
     const scene = new Scene().deployed();
