@@ -40,14 +40,22 @@ export function step(type: StepType, node: string): Step {
   return { type, node, after: [], status: "pending" };
 }
 
-/** Makes sure that some plan brings the node back: the one that is at it, or a recover plan of its own. */
+/**
+ * Makes sure that some plan brings the node back: the one that is at it, or a recover plan of its own. A plan whose steps for
+ * the node wait for others is not at it: those others may wait for the node.
+ */
 export function ensureRecovery(draft: Draft, node: NodeRecord): void {
   const cluster = draft.state.clusters.get(node.cluster);
   if (cluster?.record.goal !== "running") return;
-  const covered = activePlans(draft.state, node.cluster).some((plan) =>
-    plan.steps.some((open) => open.node === node.id && open.status !== "done"),
+  const covered = activePlans(draft.state, node.cluster).some(({ steps }) =>
+    steps.some((open) => open.node === node.id && isAtNode(open) && !isBlocked(steps, open)),
   );
   if (!covered) beginPlan(draft, "recover", node.cluster, [step("start", node.id)]);
+}
+
+/** Whether an open step brings its node up or down by itself; an admin task only waits for a node that runs. */
+function isAtNode({ type, status }: Step): boolean {
+  return status !== "done" && type !== "admin";
 }
 
 /** Takes every plan as far as it goes now. */

@@ -21,3 +21,28 @@ test("a plan whose last step is an admin task ends with it", () => {
   scene.status(task.taskId, "TASK_FINISHED", { agentId: "a1" });
   expect(scene.state.plans.get(plan.id)?.status).toBe("done");
 });
+
+test("a node that ends while its steps wait for others is brought back by a plan of its own", () => {
+  const scene = new Scene().deployed();
+  const deploy = scene.state.plans.get("demo-deploy-1");
+  if (deploy === undefined) throw new Error("there is no plan");
+  const [first, second] = [scene.node(1).id, scene.node(2).id];
+  const plan: PlanRecord = {
+    ...deploy,
+    id: "demo-restart-2",
+    kind: "restart",
+    status: "running",
+    steps: [
+      { type: "admin", node: first, operation: "settle", args: {}, after: [], status: "pending" },
+      { type: "stop", node: second, after: [0], status: "pending" },
+      { type: "start", node: second, after: [1], status: "pending" },
+    ],
+  };
+  scene.state = { ...scene.state, plans: new Map([[plan.id, plan]]) };
+  for (const node of [scene.node(2), scene.node(1)]) scene.status(node.task?.taskId ?? "", "TASK_FAILED");
+  const recovering = [...scene.state.plans.values()].filter(({ kind }) => kind === "recover");
+  expect(recovering.map(({ steps }) => steps.map(({ type, node }) => `${type} ${node}`))).toEqual([
+    [`start ${second}`],
+    [`start ${first}`],
+  ]);
+});
