@@ -7,7 +7,7 @@ import { runCommand } from "./commands.ts";
 import { Draft } from "./draft.ts";
 import type { Action, Event } from "./events.ts";
 import { repeatKills } from "./kills.ts";
-import { answerOffers, steerOffers } from "./offers.ts";
+import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
 import { advancePlans } from "./plans.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
 import { findNode, nodeOfTask, type State } from "./state.ts";
@@ -54,12 +54,13 @@ function takeIn(draft: Draft, event: Event): void {
         inverseOfferIds: event.inverseOffers.map(({ id }) => id),
         refuseSeconds: 3600,
       });
+    case "tick":
+      return declineAgain(draft);
     case "rescinded":
     case "inverseOfferRescinded":
     case "failure":
     case "message":
     case "heartbeat":
-    case "tick":
       return;
     default:
       return unreachable(event);
@@ -67,11 +68,15 @@ function takeIn(draft: Draft, event: Event): void {
 }
 
 /**
- * A call that Mesos perhaps never took. Launches are asked for, so that their nodes do not wait for ever; kills, reconciliation
- * and releases repeat anyway; Mesos repeats what was not acknowledged.
+ * A call that Mesos perhaps never took. Launches are asked for, so that their nodes do not wait for ever; offers are declined
+ * again, which does no harm to one that is gone; kills, reconciliation and releases repeat anyway; Mesos repeats what was not acknowledged.
  */
 function callFailed(draft: Draft, call: SchedulerCall, message: string): void {
   draft.act({ type: "note", level: "warn", text: `Call ${call.type} failed: ${message}` });
+  if (call.type === "accept" || call.type === "decline") {
+    const unanswered = [...draft.state.offers.unanswered, ...call.offerIds];
+    draft.set({ offers: { ...draft.state.offers, unanswered } });
+  }
   if (call.type === "accept") {
     const launched = call.operations.flatMap((operation) => (operation.type === "launch" ? operation.tasks : []));
     if (launched.length === 0) return;
@@ -98,7 +103,7 @@ function subscribed(draft: Draft, frameworkId: string, masterVersion: string | u
     unreconciled: new Set(tasksOf(draft.state)),
     reconcile: { attempt: 0, nextMs: draft.nowMs },
     // A master that failed over knows neither our suppression nor our filters.
-    offers: { ...offers, suppressed: false, revivedFor: new Set() },
+    offers: { ...offers, suppressed: false, revivedFor: new Set(), unanswered: [] },
   });
 }
 

@@ -39,6 +39,14 @@ export function answerOffers(draft: Draft, offers: readonly Offer[]): void {
   round.answer();
 }
 
+/** Declines what a failed call may have left open. */
+export function declineAgain(draft: Draft): void {
+  const { connected, offers } = draft.state;
+  if (!connected || offers.unanswered.length === 0) return;
+  draft.act({ type: "decline", offerIds: offers.unanswered, refuseSeconds: SHORT_REFUSAL_S });
+  draft.set({ offers: { ...offers, unanswered: [] } });
+}
+
 function decline(draft: Draft, offers: readonly Offer[], refuseSeconds: number): void {
   if (offers.length > 0) draft.act({ type: "decline", offerIds: offers.map(({ id }) => id), refuseSeconds });
 }

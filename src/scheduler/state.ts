@@ -233,6 +233,8 @@ export type OfferFlow = {
   readonly tokens: number;
   readonly tokensMs: number;
   readonly lastOfferMs?: number;
+  /** Offers whose answer Mesos perhaps never got: declined again with the next tick, or they would be held for ever. */
+  readonly unanswered: readonly string[];
 };
 
 /** State of a scheduler that starts with what the store has. */
@@ -250,7 +252,14 @@ export function initialState(
     unreconciled: new Set(),
     reconcile: { attempt: 0, nextMs: 0 },
     kills: new Map(),
-    offers: { suppressed: false, revivedFor: new Set(), revivedMs: 0, tokens: REVIVE_TOKENS, tokensMs: 0 },
+    offers: {
+      suppressed: false,
+      revivedFor: new Set(),
+      revivedMs: 0,
+      tokens: REVIVE_TOKENS,
+      tokensMs: 0,
+      unanswered: [],
+    },
     explanations: new Map(),
     messages: new Map(),
     orphans: new Map(),

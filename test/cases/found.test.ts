@@ -1,7 +1,7 @@
 // Scenes that the simulator has found: each was a defect once.
 import { expect, test } from "bun:test";
 import type { PlanRecord } from "../../src/scheduler/state.ts";
-import { Scene } from "./scene.ts";
+import { offerOf, Scene } from "./scene.ts";
 
 test("a plan whose last step is an admin task ends with it", () => {
   const scene = new Scene().deployed();
@@ -45,4 +45,17 @@ test("a node that ends while its steps wait for others is brought back by a plan
     [`start ${second}`],
     [`start ${first}`],
   ]);
+});
+
+test("offers whose answer was lost on the way are declined again, once, with the next tick", () => {
+  const scene = new Scene().deployed();
+  const offer = offerOf("a4");
+  scene.offer(offer);
+  const call = scene.actions.find((action) => action.type === "decline");
+  if (call === undefined) throw new Error("the offer was not declined");
+  expect(scene.feed({ type: "callFailed", call, message: "connection reset" }).map(({ type }) => type)).toEqual([
+    "note",
+  ]);
+  expect(scene.feed({ type: "tick" })).toEqual([{ type: "decline", offerIds: [offer.id], refuseSeconds: 1 }]);
+  expect(scene.feed({ type: "tick" })).toEqual([]);
 });
