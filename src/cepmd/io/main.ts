@@ -24,6 +24,7 @@ Examples:
 `;
 
 const EPMD_PORT = 4369;
+const STOP_MS = 2000;
 const FRAMEWORK = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
 const HOST = /^[A-Za-z0-9._:-]{1,253}$/;
 const IP = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
@@ -55,7 +56,8 @@ async function run(options: CepmdOptions): Promise<number> {
   const stopped = Promise.withResolvers<void>();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.resolve());
   await Promise.race([cepmd.ended, stopped.promise]);
-  await cepmd.stop();
+  // A store that is away cannot be told; our names go when the session ends.
+  await Promise.race([cepmd.stop(), Bun.sleep(STOP_MS)]);
   return 0;
 }
 
