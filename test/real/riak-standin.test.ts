@@ -30,7 +30,7 @@ class Node {
   readonly place: Place;
   process: Subprocess | undefined;
 
-  constructor(number: number, address: string, ports: readonly number[]) {
+  constructor(number: number, address: string, ports: readonly number[], version: string = RIAK_VERSION) {
     const id = `test-ring-${number}`;
     const sandbox = join(folder, id);
     const names = riak.ports.filter((name) => name !== "epmd");
@@ -40,7 +40,7 @@ class Node {
       cluster: "ring",
       node: id,
       database: "riak",
-      version: RIAK_VERSION,
+      version,
       generation: 1,
       expectData: false,
       hostname: address,
@@ -245,6 +245,21 @@ describe("one stand-in node", () => {
       const output = await new Response(child.stdout).text();
       expect(await child.exited).not.toBe(0);
       expect(output).toContain("undef");
+    },
+    30 * SECONDS,
+  );
+
+  test(
+    "runs like Riak 2, whose Erlang takes no -epmd_module, with our module in the place of its own",
+    async () => {
+      const node = new Node(7, "127.0.0.17", await freePorts("127.0.0.17", riak.ports.length - 1), "2.2.3");
+      await node.start();
+      const names = Bun.spawnSync(["epmd", "-port", `${epmdPort}`, "-names"], { stdout: "pipe" }).stdout.toString();
+      expect(names).toContain(`name test-ring-7 at port ${node.task.ports["dist"]}`);
+      expect(await node.read("ringready")).toEqual({ ready: true, nodes: [nodeName(node.task, node.place)] });
+      const drain = riak.drain(node.task, node.place);
+      expect(drain && "text" in (await ask(drain))).toBe(true);
+      expect(await node.process?.exited).toBe(0);
     },
     30 * SECONDS,
   );

@@ -116,7 +116,7 @@ describe("the command", () => {
     const { argv, env } = startCommand(task, PLACE);
     expect([argv.slice(-3), env["ERL_FLAGS"]]).toEqual([
       ["/sandbox/run/riak/2.2.3/release/bin/riak", "console", "-noinput"],
-      "-no_epmd -kernel inet_dist_use_interface {10,0,0,2}",
+      "-kernel inet_dist_use_interface {10,0,0,2}",
     ]);
     const compile = preparation(task, PLACE)[1]?.question;
     expect(compile).toMatchObject({

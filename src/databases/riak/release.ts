@@ -37,6 +37,11 @@ function logFolder(place: Place): string {
   return `${place.sandbox}/logs/riak`;
 }
 
+/** Everything that must outlive the sandbox, the ring included. */
+function dataFolder(place: Place): string {
+  return `${place.volume}/riak`;
+}
+
 export function renderedFiles(task: NodeTask, place: Place): readonly RenderedFile[] {
   // The cookie in it opens the whole cluster.
   return [
@@ -56,7 +61,7 @@ function riakConf(task: NodeTask, place: Place): string {
     ["handoff.port", `${handoff}`],
     ["erlang.distribution.port_range.minimum", `${dist}`],
     ["erlang.distribution.port_range.maximum", `${dist}`],
-    ["platform_data_dir", `${place.volume}/riak`],
+    ["platform_data_dir", dataFolder(place)],
     ["platform_log_dir", logFolder(place)],
     ["platform_etc_dir", `${releaseRoot(task, place)}/etc`],
   ];
@@ -82,10 +87,8 @@ function advancedConfig(task: NodeTask, place: Place): string {
 function environment(task: NodeTask, place: Place): Readonly<Record<string, string>> {
   const root = releaseRoot(task, place);
   const host = nodeHost(task, place);
-  const flags =
-    lineOf(task.version) === "2"
-      ? ["-no_epmd"]
-      : ["-start_epmd false", `-epmd_module ${EPMD_MODULE}`, `-pa ${root}/epmd`];
+  const isOld = lineOf(task.version) === "2";
+  const flags = isOld ? [] : ["-start_epmd false", `-epmd_module ${EPMD_MODULE}`, `-pa ${root}/epmd`];
   // A host name may lead to another interface here than elsewhere: then all of them are listened on.
   if (host === place.address) flags.push(`-kernel inet_dist_use_interface {${host.replaceAll(".", ",")}}`);
   return {
@@ -155,7 +158,7 @@ const PREPARE_MS = 120_000;
 export function preparation(task: NodeTask, place: Place): readonly Ask[] {
   const root = releaseRoot(task, place);
   const isOld = lineOf(task.version) === "2";
-  const build = [place.packageRoot, root, place.sandbox, isOld ? "yes" : "no"];
+  const build = [place.packageRoot, root, place.sandbox, dataFolder(place), isOld ? "yes" : "no"];
   const compile = [root, `${place.carried}/${isOld ? R16_MODULE : EPMD_MODULE}.erl`, isOld ? "kernel" : "epmd"];
   const script = (text: string, args: readonly string[]): CommandLine => ({
     argv: ["/bin/sh", "-c", text, "sh", ...args],
@@ -175,9 +178,9 @@ export function preparation(task: NodeTask, place: Place): readonly Ask[] {
  * become ones that do nothing: Erlang would start one wherever cEPMD is away for a moment, and it would keep the port.
  */
 const BUILD = `set -eu
-package=$1 root=$2 sandbox=$3 own_kernel=$4
+package=$1 root=$2 sandbox=$3 data=$4 own_kernel=$5
 rm -rf "$root"
-mkdir -p "$root/epmd" "$root/log" "$sandbox/logs/riak"
+mkdir -p "$root/epmd" "$root/log" "$sandbox/logs/riak" "$data/ring"
 for entry in "$package"/*; do
   name=\${entry##*/}
   case $name in
@@ -216,18 +219,23 @@ for log in console error crash; do ln -sf "riak/$log.log" "$sandbox/logs/riak-$l
 echo built
 `;
 
-/** By the release's own Erlang; its boot file for a bare system names no more than kernel and stdlib, so paths are given. */
+/**
+ * By the release's own Erlang, started as Riak's scripts do it. Its boot file for a bare system names no more than kernel and
+ * stdlib, so the paths are given. start_erl.data may lack the end of its line, which `read` takes for a failure.
+ */
 const COMPILE = `set -eu
 root=$1 source=$2 into=$3
-read -r erts version < "$root/releases/start_erl.data"
-erl=$root/erts-$erts/bin/erl
-if [ ! -x "$erl" ]; then erl=erl; fi
+erts= version=
+read -r erts version < "$root/releases/start_erl.data" || true
 if [ "$into" = kernel ]; then out=$(echo "$root"/lib/kernel-*/ebin); chmod -R u+w "$out"; else out=$root/epmd; fi
-exec "$erl" -boot "$root/releases/$version/start_clean" -noshell -noinput -pa "$root"/lib/*/ebin -eval "
+run="
   case compile:file(\\"$source\\", [{outdir, \\"$out\\"}, report]) of
     {ok, _} -> io:format(\\"compiled~n\\"), halt(0);
     Other -> io:format(\\"~p~n\\", [Other]), halt(1)
   end."
+if [ ! -x "$root/erts-$erts/bin/erlexec" ]; then exec erl -noshell -noinput -eval "$run"; fi
+export ROOTDIR="$root" BINDIR="$root/erts-$erts/bin" EMU=beam PROGNAME=erl
+exec "$BINDIR/erlexec" -boot "$root/releases/$version/start_clean" -noshell -noinput -pa "$root"/lib/*/ebin -eval "$run"
 `;
 
 /** Something that either works at once or never. */

@@ -3,7 +3,7 @@
 -module(standin_app).
 -behaviour(application).
 -behaviour(supervisor).
--export([start/2, stop/1, init/1, kv_is_up/0]).
+-export([start/2, stop/1, init/1, kv_up/0, kv_is_up/0]).
 
 -define(KV_AFTER_MS, 1500).
 
@@ -18,8 +18,8 @@ start(_Type, _Args) ->
     {ManagerIp, ManagerPort} = standin_conf:advanced(riak_core, cluster_mgr, {"127.0.0.1", 9080}),
     _ = listen(ManagerIp, ManagerPort, []),
     {ok, Pid} = supervisor:start_link({local, standin_sup}, ?MODULE, []),
-    {ok, _} = timer:apply_after(?KV_AFTER_MS, persistent_term, put, [standin_kv_up, true]),
-    io:format("stand-in for Riak KV: ~s is starting~n", [node()]),
+    {ok, _} = timer:apply_after(?KV_AFTER_MS, ?MODULE, kv_up, []),
+    standin_conf:log("stand-in for Riak KV: ~s is starting", [node()]),
     {ok, Pid}.
 
 stop(_State) ->
@@ -29,6 +29,10 @@ stop(_State) ->
 init([]) ->
     Child = fun(Module) -> #{id => Module, start => {Module, start_link, []}} end,
     {ok, {#{strategy => one_for_all, intensity => 0}, [Child(standin_store), Child(standin_cluster)]}}.
+
+kv_up() ->
+    persistent_term:put(standin_kv_up, true),
+    standin_conf:log("riak_kv is up", []).
 
 kv_is_up() -> persistent_term:get(standin_kv_up, false).
 

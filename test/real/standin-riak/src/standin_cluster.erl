@@ -215,7 +215,7 @@ claim(Ring, State) ->
 
 %% Riak's node stops by itself once it is out of the ring.
 leave_for_good(#{file := File}) ->
-    io:format("stand-in for Riak KV: ~s is out of the ring~n", [node()]),
+    standin_conf:log("~s is out of the ring and stops", [node()]),
     _ = file:delete(File),
     init:stop().
 

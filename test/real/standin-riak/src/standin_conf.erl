@@ -1,6 +1,6 @@
 %% The rendered riak.conf and advanced.config.
 -module(standin_conf).
--export([load/0, get/2, advanced/3, address/1]).
+-export([load/0, get/2, advanced/3, address/1, log/2]).
 
 load() ->
     {ok, Etc} = application:get_env(riak, etc),
@@ -32,3 +32,11 @@ address(Text) ->
     [Ip, Port] = string:split(Text, ":", trailing),
     {ok, Address} = inet:parse_address(Ip),
     {Address, list_to_integer(Port)}.
+
+%% Riak's own log, beside what the process prints.
+log(Format, Args) ->
+    Folder = get("platform_log_dir", "./log"),
+    ok = filelib:ensure_dir(filename:join(Folder, "any")),
+    Time = calendar:system_time_to_rfc3339(erlang:system_time(millisecond), [{unit, millisecond}, {offset, "Z"}]),
+    Line = io_lib:format("~s [info] " ++ Format ++ "~n", [Time | Args]),
+    ok = file:write_file(filename:join(Folder, "console.log"), Line, [append]).

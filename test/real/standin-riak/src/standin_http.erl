@@ -31,7 +31,7 @@ connection(Socket) ->
             {Path, Query} = split(Target),
             Reply = try answer(method(Method), Path, Query, Headers, Body)
                     catch Class:Reason:Trace ->
-                        io:format("stand-in for Riak KV: ~p ~s failed: ~p~n", [Method, Target, {Class, Reason, Trace}]),
+                        standin_conf:log("~p ~s failed: ~p", [Method, Target, {Class, Reason, Trace}]),
                         {500, "Internal Server Error", [{"Content-Type", "text/html"}], <<>>}
                     end,
             ok = send(Socket, Reply),
