@@ -54,3 +54,18 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
   if (turn !== undefined) reasons.push(turn);
   return reasons;
 }
+
+/**
+ * Why a plan must not stop the node now; empty: it may. How many replicas a key has only the database's users know, so a node
+ * that serves is stopped only while all others do: then no replica set loses more than one.
+ */
+export function stopReasons(cluster: ClusterState, node: NodeRecord): readonly Reason[] {
+  if (node.phase !== "running" || !node.healthy) return [];
+  const away = nodesInOrder(cluster).filter(
+    (other) => other.id !== node.id && other.joined && memberState(other) !== "serving",
+  );
+  return away.map(({ id, phase }) => {
+    const found = phase === "running" ? "running, its probes fail" : phase;
+    return { check: `node ${id}`, found, wanted: "every other member serves while one is restarted" };
+  });
+}

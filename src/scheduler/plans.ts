@@ -3,6 +3,7 @@
 import type { StepSketch } from "../databases/database.ts";
 import type { Draft } from "./draft.ts";
 import { killTask } from "./kills.ts";
+import { stopReasons } from "./members.ts";
 import { giveBack } from "./release.ts";
 import {
   activePlans,
@@ -100,6 +101,8 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       if (node === undefined || node.phase === "running") return "done";
       return node.task === undefined ? current.status : "running";
     case "stop":
+      if (cluster !== undefined && node !== undefined && isRolling(plan) && stopReasons(cluster, node).length > 0)
+        return current.status;
       return node === undefined || stopNode(draft, node) ? "done" : "running";
     case "admin":
       // Offers, and what Mesos says of its task, take it further.
@@ -110,6 +113,11 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       draft.forgetCluster(plan.cluster);
       return "done";
   }
+}
+
+/** Whether the plan takes nodes down only to bring them up again: what an operator wants gone is not kept for others. */
+export function isRolling({ kind }: PlanRecord): boolean {
+  return kind === "restart" || kind === "configure";
 }
 
 /** Kills the node's task if there is one. True once there is none. */

@@ -2,8 +2,8 @@
 import type { ClusterView, EndpointsView, NodeView, PlanView, StepView } from "../databases/api.ts";
 import type { Reason } from "../std/reason.ts";
 import { adminReasons } from "./admin.ts";
-import { databaseOf, nodesInOrder, startReasons } from "./members.ts";
-import { isBlocked } from "./plans.ts";
+import { databaseOf, nodesInOrder, startReasons, stopReasons } from "./members.ts";
+import { isBlocked, isRolling } from "./plans.ts";
 import { activePlans, type ClusterState, type NodeRecord, type PlanRecord, type State, type Step } from "./state.ts";
 
 function iso(ms: number): string {
@@ -128,6 +128,10 @@ function stepWaits(state: State, plan: PlanRecord, step: Step, nowMs: number): r
   if (cluster === undefined || node === undefined) return [];
   if (step.type === "release") return releaseWaits(state, node);
   if (step.type === "admin") return adminWaits(state, node, step, nowMs);
+  if (step.type === "stop" && isRolling(plan)) {
+    const reasons = stopReasons(cluster, node);
+    if (reasons.length > 0) return reasons;
+  }
   if (node.task !== undefined) return [taskWait(state, node)];
   const reasons = startReasons(cluster, node, nowMs);
   return reasons.length > 0 ? reasons : [offerWait(state, node)];

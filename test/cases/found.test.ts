@@ -1,6 +1,7 @@
 // Scenes that the simulator has found: each was a defect once.
 import { expect, test } from "bun:test";
 import type { PlanRecord } from "../../src/scheduler/state.ts";
+import { planView } from "../../src/scheduler/views.ts";
 import { offerOf, Scene } from "./scene.ts";
 
 test("a plan whose last step is an admin task ends with it", () => {
@@ -58,4 +59,23 @@ test("offers whose answer was lost on the way are declined again, once, with the
   ]);
   expect(scene.feed({ type: "tick" })).toEqual([{ type: "decline", offerIds: [offer.id], refuseSeconds: 1 }]);
   expect(scene.feed({ type: "tick" })).toEqual([]);
+});
+
+test("a rolling restart stops no node while another is away, and says so", () => {
+  const scene = new Scene().deployed();
+  scene.feed({ type: "command", id: 7, command: { type: "restartCluster", cluster: "demo" } });
+  scene.status(scene.node(3).task?.taskId ?? "", "TASK_FAILED");
+  scene.nowMs += 60_000;
+  scene.feed({ type: "tick" });
+  expect(scene.actions.filter(({ type }) => type === "kill")).toEqual([]);
+  const plan = scene.state.plans.get("demo-restart-2");
+  expect(plan === undefined ? undefined : planView(scene.state, plan, scene.nowMs).steps[0]?.waitsFor).toEqual([
+    { check: "node ringmaster-demo-3", found: "down", wanted: "every other member serves while one is restarted" },
+  ]);
+  const node = scene.node(3);
+  scene.offer(scene.ownOffer(node));
+  scene.status(scene.node(3).task?.taskId ?? "", "TASK_RUNNING");
+  expect(scene.actions.flatMap((action) => (action.type === "kill" ? [action.taskId] : []))).toEqual([
+    scene.node(1).task?.taskId ?? "",
+  ]);
 });
