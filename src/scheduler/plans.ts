@@ -18,6 +18,9 @@ import {
 /** Finished plans that are kept for reading. */
 const FINISHED_KEPT = 200;
 
+/** How long a plan waits until a reservation is given back. */
+const RELEASE_PATIENCE_MS = 600_000;
+
 /** Starts a plan and saves it. Returns its id. */
 export function beginPlan(draft: Draft, kind: PlanKind, clusterName: string, steps: readonly Step[]): string {
   const cluster = draft.state.clusters.get(clusterName);
@@ -103,7 +106,7 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
     case "stop":
       if (cluster !== undefined && node !== undefined && isRolling(plan) && stopReasons(cluster, node).length > 0)
         return current.status;
-      return node === undefined || stopNode(draft, node) ? "done" : "running";
+      return node === undefined || stopNode(draft, node, isReleased(plan, node)) ? "done" : "running";
     case "admin":
       // Offers, and what Mesos says of its task, take it further.
       return node === undefined ? "done" : current.status;
@@ -115,24 +118,32 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
   }
 }
 
+function isReleased({ steps }: PlanRecord, node: NodeRecord): boolean {
+  return steps.some(({ type, node: other }) => type === "release" && other === node.id);
+}
+
 /** Whether the plan takes nodes down only to bring them up again: what an operator wants gone is not kept for others. */
 export function isRolling({ kind }: PlanRecord): boolean {
   return kind === "restart" || kind === "configure";
 }
 
-/** Kills the node's task if there is one. True once there is none. */
-function stopNode(draft: Draft, node: NodeRecord): boolean {
+/**
+ * Kills the node's task if there is one. True once there is none, or when it is out of sight and `isLeaving`: then its release
+ * remembers what is left to do.
+ */
+function stopNode(draft: Draft, node: NodeRecord, isLeaving: boolean): boolean {
   if (node.task === undefined) {
     if (node.phase !== "stopped" && node.phase !== "lost")
       draft.putNode({ ...node, phase: "stopped", sinceMs: draft.nowMs });
     return true;
   }
   if (node.phase === "running" && !isDrained(draft, node)) return false;
-  if (node.phase !== "stopping") draft.putNode({ ...node, phase: "stopping", sinceMs: draft.nowMs });
+  const isSeen = node.phase !== "unreachable";
+  if (isSeen && node.phase !== "stopping") draft.putNode({ ...node, phase: "stopping", sinceMs: draft.nowMs });
   const { agentId } = node.place ?? {};
   if (agentId === undefined) throw new Error(`Cannot stop node "${node.id}": it has a task and no place`);
   killTask(draft, node.task.taskId, agentId);
-  return false;
+  return !isSeen && isLeaving;
 }
 
 /** Tells directors that the node goes, and waits until its clients had their time. A cluster that is destroyed needs none. */
@@ -165,8 +176,11 @@ function releaseNode(draft: Draft, node: NodeRecord): boolean {
   if (node.phase !== "releasing") {
     giveBack(draft, node, place, true);
     draft.putNode({ ...node, phase: "releasing", sinceMs: draft.nowMs });
+    return false;
   }
-  if (draft.state.leftovers.has(place.reservation)) return false;
+  // Mesos does not say that an agent will never offer anything again: what takes so long stays remembered, nobody waits for it.
+  const isOverdue = draft.nowMs >= node.sinceMs + RELEASE_PATIENCE_MS;
+  if (draft.state.leftovers.has(place.reservation) && !isOverdue) return false;
   draft.forgetNode(node);
   return true;
 }

@@ -81,13 +81,11 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
 }
 
 function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
+  if (status.state === "TASK_UNREACHABLE" || status.state === "TASK_UNKNOWN") return "unreachable";
   if (node.phase === "stopping") return "stopping";
   switch (status.state) {
     case "TASK_RUNNING":
       return "running";
-    case "TASK_UNREACHABLE":
-    case "TASK_UNKNOWN":
-      return "unreachable";
     case "TASK_KILLING":
       return node.phase;
     default:

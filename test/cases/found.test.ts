@@ -79,3 +79,34 @@ test("a rolling restart stops no node while another is away, and says so", () =>
     scene.node(1).task?.taskId ?? "",
   ]);
 });
+
+test("a cluster whose agent is out of sight is destroyed, and what is left there goes when the agent comes back", () => {
+  const scene = new Scene().deployed();
+  const node = scene.node(2);
+  const task = node.task?.taskId ?? "";
+  scene.feed({ type: "command", id: 7, command: { type: "destroyCluster", cluster: "demo" } });
+  scene.status(task, "TASK_UNREACHABLE", { source: "MASTER" });
+  expect(scene.nodes().map(({ number }) => number)).toEqual([1, 3]);
+  expect([...scene.state.leftovers.keys()]).toEqual([node.place?.reservation ?? ""]);
+  scene.nowMs += 60_000;
+  scene.status(task, "TASK_RUNNING", { agentId: "a2" });
+  expect(scene.actions.flatMap((action) => (action.type === "kill" ? [action.taskId] : []))).toContain(task);
+  scene.offer(scene.ownOffer(node));
+  expect(scene.accepts().map(({ operations }) => operations.map(({ type }) => type))).toEqual([
+    ["destroy", "unreserve"],
+  ]);
+});
+
+test("a release that no agent answers holds its plan up for ten minutes, and stays remembered", () => {
+  const scene = new Scene().deployed();
+  scene.feed({ type: "command", id: 7, command: { type: "destroyCluster", cluster: "demo" } });
+  const reservations = scene.nodes().map(({ place }) => place?.reservation ?? "");
+  for (const node of scene.nodes()) scene.status(node.task?.taskId ?? "", "TASK_KILLED");
+  scene.nowMs += 599_000;
+  scene.feed({ type: "tick" });
+  expect(scene.state.clusters.size).toBe(1);
+  scene.nowMs += 1000;
+  scene.feed({ type: "tick" });
+  expect(scene.state.clusters.size).toBe(0);
+  expect([...scene.state.leftovers.keys()]).toEqual(reservations);
+});
