@@ -108,6 +108,12 @@ describe("the steps", () => {
       "5 start 2 after 4",
       "6 settle 2 after 5",
     ]);
+    expect(plan("VAV", { type: "restart", nodes: [id(1), id(2)] }).slice(0, 4)).toEqual([
+      "0 stop 2 after -",
+      "1 start 2 after 0",
+      "2 settle 2 after 1",
+      "3 stop 1 after 2",
+    ]);
     expect(plan("A", { type: "restart", nodes: [id(1)] })).toEqual([
       "0 stop 1 after -",
       "1 start 1 after 0",
@@ -140,5 +146,19 @@ describe("the steps", () => {
       "1 force-remove 2 node=1 after 0",
       "2 release 1 after 1",
     ]);
+  });
+
+  test("are none where no member is there to change the ring", () => {
+    expect(() => plan("ASa", { type: "add", nodes: [id(3)] })).toThrow(
+      "Cannot add nodes: found none of r-demo-1, r-demo-2 serving, wanted one",
+    );
+    expect(() => plan("AAa", { type: "replace", node: id(3), old: id(1) })).toThrow(
+      "Cannot replace r-demo-1: found none of r-demo-2 serving, wanted one",
+    );
+    expect(() => plan("VA", { type: "leave", nodes: [id(1)] })).toThrow(
+      "Cannot let r-demo-1 leave: found no other member that serves",
+    );
+    expect(() => plan("AA", { type: "forceRemove", node: id(1) })).toThrow("Cannot remove r-demo-1");
+    expect(plan("A", { type: "forceRemove", node: id(1) })).toEqual(["0 release 1 after -"]);
   });
 });

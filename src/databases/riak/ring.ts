@@ -61,6 +61,8 @@ function planAdd(steps: Steps, nodes: readonly string[], members: readonly Membe
   const seed = servingMember(members, nodes);
   const [first, ...others] = nodes;
   if (first === undefined) return;
+  // A second ring would be founded beside the one that only does not serve now.
+  if (seed === undefined) refuseIfRing("add nodes", members, nodes);
   const founds = seed === undefined;
   const host = seed ?? first;
   const ready = founds ? steps.add("start", first, []) : steps.admin(host, "settle", {}, []);
@@ -77,19 +79,25 @@ function planAdd(steps: Steps, nodes: readonly string[], members: readonly Membe
 /** One after the other: each hands its partitions to those that stay. */
 function planLeave(steps: Steps, nodes: readonly string[], members: readonly Member[]): void {
   let last: number | undefined;
+  const host = servingMember(members, nodes);
+  if (host === undefined) throw new Error(`Cannot let ${nodes.join(", ")} leave: found no other member that serves`);
   for (const node of nodes) {
-    const host = servingMember(members, nodes) ?? node;
     const settled = steps.admin(host, "settle", {}, last === undefined ? [] : [last]);
     const left = steps.admin(host, "leave", { node }, [settled]);
     last = steps.add("release", node, [steps.add("stop", node, [left])]);
   }
 }
 
-/** A node only goes down while the ring is whole, so that at most one replica of anything is away. */
+/**
+ * A node only goes down while the ring is whole, so that at most one replica of anything is away. Those that are down already
+ * come first: the ring gets whole by them.
+ */
 function planRestart(steps: Steps, nodes: readonly string[], members: readonly Member[]): void {
+  const serving = members.filter(({ state }) => state === "serving").map(({ node }) => node);
+  const down = nodes.filter((node) => !serving.includes(node));
   const gate = servingMember(members, nodes) ?? servingMember(members, []);
-  let last = gate === undefined ? undefined : steps.admin(gate, "settle", {}, []);
-  for (const node of nodes) {
+  let last = gate === undefined || down.length > 0 ? undefined : steps.admin(gate, "settle", {}, []);
+  for (const node of [...down, ...nodes.filter((other) => serving.includes(other))]) {
     const stopped = steps.add("stop", node, last === undefined ? [] : [last]);
     last = steps.admin(node, "settle", {}, [steps.add("start", node, [stopped])]);
   }
@@ -101,6 +109,7 @@ function planRestart(steps: Steps, nodes: readonly string[], members: readonly M
  */
 function planReplace(steps: Steps, { node, old }: { node: string; old: string }, members: readonly Member[]): void {
   const host = servingMember(members, [node, old]);
+  if (host === undefined) refuseIfRing(`replace ${old}`, members, [node, old]);
   const started = steps.add("start", node, []);
   if (host === undefined) {
     steps.add("release", old, [started]);
@@ -115,13 +124,20 @@ function planReplace(steps: Steps, { node, old }: { node: string; old: string },
 
 function planForceRemove(steps: Steps, node: string, members: readonly Member[]): void {
   const host = servingMember(members, [node]);
+  if (host === undefined) refuseIfRing(`remove ${node}`, members, [node]);
   const lives = members.some((member) => member.node === node && member.state === "serving");
   const stopped = lives ? [steps.add("stop", node, [])] : [];
   const removed = host === undefined ? stopped : [steps.admin(host, "force-remove", { node }, stopped)];
   steps.add("release", node, removed);
 }
 
-/** The first member that serves and is none of `besides`; one that has joined before one that has not. */
+/** Only a member that serves can change a ring of more than these `nodes`. */
+function refuseIfRing(what: string, members: readonly Member[], nodes: readonly string[]): void {
+  const rest = members.filter(({ node, joined }) => joined && !nodes.includes(node)).map(({ node }) => node);
+  if (rest.length > 0) throw new Error(`Cannot ${what}: found none of ${rest.join(", ")} serving, wanted one`);
+}
+
+/** The first member that has joined, serves, and is none of `besides`. */
 function servingMember(members: readonly Member[], besides: readonly string[]): string | undefined {
   return inOrder(members).find(({ node, state, joined }) => joined && state === "serving" && !besides.includes(node))
     ?.node;
