@@ -83,13 +83,13 @@ async function expectAllKeys(): Promise<void> {
 
 /** Ring members by node id, as a node's member-status has them. */
 async function members(through: string): Promise<readonly string[]> {
-  const read = await scheduler.json<{ answer: { members: readonly { node: string; status: string }[] } }>(
+  const read = await scheduler.json<{ answer: { nodes: readonly { id: string; status: string }[] } }>(
     "node",
     "member-status",
     "demo",
     through,
   );
-  return read.answer.members.filter(({ status }) => status === "valid").map(({ node }) => node.split("@")[0] ?? "");
+  return read.answer.nodes.filter(({ status }) => status === "valid").map(({ id }) => id.split("@")[0] ?? "");
 }
 
 /** The pid of a node's Erlang VM below this Mesos. */
