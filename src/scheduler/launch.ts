@@ -237,6 +237,7 @@ function startOn(
   const launched: NodeRecord = {
     ...fresh,
     phase: "launching",
+    unheard: true,
     sinceMs: nowMs,
     healthy: false,
     task: { taskId, executor },

@@ -3,8 +3,10 @@ import type { OperationStatus } from "../mesos/task.ts";
 import type { Draft } from "./draft.ts";
 import { SCHEMA, type LeftoverRecord, type NodeRecord, type Place } from "./state.ts";
 
-/** How long an uncertain reservation is looked for in offers. */
-const UNCERTAIN_MS = 60_000;
+/** How long an uncertain reservation is looked for in offers: its agent may be out of sight. */
+const UNCERTAIN_MS = 3_600_000;
+/** After so long a release counts as done where Mesos does not report its end. */
+const UNCONFIRMED_MS = 60_000;
 
 /** From now on the place belongs to nobody. `certain`: whether Mesos is known to have made the reservation. */
 export function giveBack(draft: Draft, node: NodeRecord, place: Place, certain: boolean): void {
@@ -46,7 +48,7 @@ export function expireLeftovers(draft: Draft): void {
     const unconfirmable =
       !draft.state.operationFeedback &&
       leftover.operation !== undefined &&
-      draft.nowMs >= leftover.operation.sentMs + UNCERTAIN_MS;
+      draft.nowMs >= leftover.operation.sentMs + UNCONFIRMED_MS;
     const vanished =
       !leftover.certain && leftover.operation === undefined && draft.nowMs >= leftover.sinceMs + UNCERTAIN_MS;
     if (draft.state.connected && (unconfirmable || vanished)) draft.forgetLeftover(leftover.place.reservation);

@@ -97,6 +97,8 @@ export type NodeRecord = {
   readonly place?: Place;
   /** The task that may be alive: set before the launch is sent, gone with the terminal status. */
   readonly task?: { readonly taskId: string; readonly executor: ExecutorInfo };
+  /** Set with a launch until its executor is heard of: before that nothing of the node need be at its place. */
+  readonly unheard?: true;
   /** The cluster's `config` that the present or last task was launched with. */
   readonly config: number;
   /** Fixed with the first place; a database's data belongs to its rack. */

@@ -76,8 +76,11 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const joined = node.joined || status.state === "TASK_RUNNING";
   if (status.message !== undefined) draft.say(node.id, status.message);
   const healthy = status.state === "TASK_RUNNING" ? (status.healthy ?? true) : node.healthy;
-  if (phase === node.phase && joined === node.joined && healthy === node.healthy) return;
-  draft.putNode({ ...node, phase, joined, healthy, ...(phase === node.phase ? {} : { sinceMs: draft.nowMs }) });
+  const { unheard, ...heard } = node;
+  const isHeard = unheard === true && status.state !== "TASK_STAGING" && phase !== "unreachable";
+  if (phase === node.phase && joined === node.joined && healthy === node.healthy && !isHeard) return;
+  const sinceMs = phase === node.phase ? node.sinceMs : draft.nowMs;
+  draft.putNode({ ...(isHeard ? heard : node), phase, joined, healthy, sinceMs });
 }
 
 function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
@@ -86,6 +89,8 @@ function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
   switch (status.state) {
     case "TASK_RUNNING":
       return "running";
+    case "TASK_STAGING":
+      return node.phase === "unreachable" ? "launching" : node.phase;
     case "TASK_KILLING":
       return node.phase;
     default:
@@ -94,10 +99,11 @@ function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
 }
 
 function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
-  const { task: _ended, ...rest } = node;
+  const { task: _ended, unheard: _silent, ...rest } = node;
   forgetKill(draft, status.taskId);
   if (node.phase === "stopping") {
-    draft.putNode({ ...rest, phase: "stopped", sinceMs: draft.nowMs });
+    const stopped = neverTook(node, status) ? withoutPlace(draft, rest) : rest;
+    draft.putNode({ ...stopped, phase: "stopped", sinceMs: draft.nowMs });
     return;
   }
   const failure = failureOf(draft.nowMs, status);
@@ -114,10 +120,8 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   };
   draft.act({ type: "note", level: "warn", text: `Node "${node.id}" ended: ${failure.message}` });
 
-  if (node.place !== undefined && neverTook(node, status)) {
-    giveBack(draft, node, node.place, false);
-    const { place: _given, rack: _open, ...placeless } = failed;
-    draft.putNode({ ...placeless, phase: "waiting" });
+  if (neverTook(node, status)) {
+    draft.putNode({ ...withoutPlace(draft, failed), phase: "waiting" });
   } else {
     const gone = status.state === "TASK_GONE_BY_OPERATOR" || failure.kind !== undefined;
     draft.putNode({ ...failed, phase: gone ? "lost" : "down" });
@@ -126,8 +130,16 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   if (after !== undefined) ensureRecovery(draft, after);
 }
 
+/** The node may go anywhere; what Mesos has perhaps reserved for it is given back. */
+function withoutPlace(draft: Draft, node: NodeRecord): NodeRecord {
+  const { place, rack: _open, ...placeless } = node;
+  if (place !== undefined) giveBack(draft, node, place, false);
+  return placeless;
+}
+
 /** Whether the launch was never carried out, so that nothing of the node can be at its place: it may go anywhere. */
-function neverTook(node: NodeRecord, status: TaskStatus): boolean {
-  if (node.joined || node.phase !== "launching") return false;
-  return status.source === "MASTER" || status.state === "TASK_DROPPED" || status.state === "TASK_ERROR";
+function neverTook(node: NodeRecord, { state, source }: TaskStatus): boolean {
+  if (node.joined || node.unheard !== true) return false;
+  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR";
+  return isUntaken || (source === "MASTER" && node.phase === "launching");
 }

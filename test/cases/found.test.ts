@@ -110,3 +110,27 @@ test("a release that no agent answers holds its plan up for ten minutes, and sta
   expect(scene.state.clusters.size).toBe(0);
   expect([...scene.state.leftovers.keys()]).toEqual(reservations);
 });
+
+test("a launch that never reached its agent goes elsewhere, whatever the master said of it meanwhile", () => {
+  for (const meanwhile of ["TASK_STAGING", "TASK_UNREACHABLE"] as const) {
+    const scene = new Scene();
+    scene.subscribe();
+    scene.create();
+    scene.offer(offerOf("a1"));
+    const task = scene.node(1).task?.taskId ?? "";
+    scene.status(task, meanwhile, { source: "MASTER", reason: "RECONCILIATION" });
+    scene.status(task, "TASK_DROPPED", { source: "AGENT", reason: "RECONCILIATION" });
+    expect([scene.node(1).phase, scene.node(1).place]).toEqual(["waiting", undefined]);
+  }
+});
+
+test("a launch whose executor was heard of keeps its place", () => {
+  const scene = new Scene();
+  scene.subscribe();
+  scene.create();
+  scene.offer(offerOf("a1"));
+  const { place, task } = scene.node(1);
+  scene.status(task?.taskId ?? "", "TASK_STARTING");
+  scene.status(task?.taskId ?? "", "TASK_DROPPED", { source: "AGENT", reason: "RECONCILIATION" });
+  expect([scene.node(1).phase, scene.node(1).place]).toEqual(["down", place]);
+});
