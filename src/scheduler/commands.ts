@@ -191,6 +191,11 @@ function addNodes(draft: Draft, cluster: ClusterState, count: number): Reply {
       { path: "count", found: String(count), wanted: `a whole number from 1 to ${most}` },
     ]);
   }
+  const no = refusal(cluster, {
+    type: "add",
+    nodes: [`${draft.state.framework.name}-${name}-${cluster.record.nextNode}`],
+  });
+  if (no !== undefined) return no;
   setCount(draft, name, nodes + count);
   return change(draft, cluster, "add", { type: "add", nodes: makeNodes(draft, name, count) });
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import type { PlanRecord } from "../../src/scheduler/state.ts";
 import { planView } from "../../src/scheduler/views.ts";
-import { offerOf, Scene } from "./scene.ts";
+import { BODY, offerOf, Scene } from "./scene.ts";
 
 test("a plan whose last step is an admin task ends with it", () => {
   const scene = new Scene().deployed();
@@ -133,4 +133,21 @@ test("a launch whose executor was heard of keeps its place", () => {
   scene.status(task?.taskId ?? "", "TASK_STARTING");
   scene.status(task?.taskId ?? "", "TASK_DROPPED", { source: "AGENT", reason: "RECONCILIATION" });
   expect([scene.node(1).phase, scene.node(1).place]).toEqual(["down", place]);
+});
+
+test("nodes that a ring cannot take now are refused in its database's words, and nothing is changed", () => {
+  const scene = new Scene();
+  scene.state = { ...scene.state, settings: { ...scene.state.settings, sharedStore: "zk://zk.example:2181" } };
+  scene.subscribe();
+  scene.create({ ...BODY, database: "riak", version: "3.2.3", nodes: 1 });
+  scene.offer(offerOf("a1"));
+  const task = scene.node(1).task?.taskId ?? "";
+  scene.status(task, "TASK_RUNNING");
+  scene.status(task, "TASK_RUNNING", { healthy: false });
+  const before = scene.state.clusters;
+  scene.feed({ type: "command", id: 7, command: { type: "addNodes", cluster: "demo", count: 1 } });
+  expect(scene.actions.map((action) => (action.type === "reply" ? action.reply.type : action.type))).toEqual([
+    "refused",
+  ]);
+  expect(scene.state.clusters).toBe(before);
 });
