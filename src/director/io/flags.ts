@@ -94,6 +94,14 @@ export function readFlags(args: readonly string[]) {
         .default("raw" as const),
     )
     .option("--cql-listen <host:port>", "listen for Cassandra's native protocol", address)
+    .addOption(
+      new Option(
+        "--cql-mode <mode>",
+        "CQL: answer what drivers ask of the nodes so that they stay here (stay), or not (raw)",
+      )
+        .choices(["stay", "raw"] as const)
+        .default("stay" as const),
+    )
     .option("--admin <host:port>", "listen for /status, /ready, /metrics and the like", address, {
       host: "127.0.0.1",
       port: 9000,

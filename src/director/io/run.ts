@@ -27,6 +27,8 @@ export type DirectorOptions = {
   readonly listen: Readonly<Partial<Record<Protocol, Address>>>;
   /** What is balanced on the listener for protocol buffers: connections, or requests. */
   readonly pbMode: "raw" | "frames";
+  /** Whether CQL drivers are kept from finding the nodes themselves. */
+  readonly cqlMode: "raw" | "stay";
   /** What all listeners have in common. */
   readonly settings: Omit<Settings, "protocol" | "balance">;
   readonly clientsMax: number;
@@ -114,8 +116,11 @@ export class Director {
       settings: { ...settings, protocol, balance: protocol === "http" ? "roundRobin" : "leastConnections" },
       say: (level, text) => log[level]({ listener: protocol }, text),
     };
+    const { pbMode, cqlMode } = this.options;
     const proxy = new Proxy(options, (desk) =>
-      protocol === "pb" && this.options.pbMode === "frames" ? new Requests(desk) : new Connections(desk),
+      protocol === "pb" && pbMode === "frames"
+        ? new Requests(desk)
+        : new Connections(desk, protocol === "cql" && cqlMode === "stay"),
     );
     log.info({ listener: protocol, address: `${host}:${proxy.port}` }, `Listening for ${protocol}`);
     return proxy;

@@ -1,0 +1,282 @@
+// A CQL conversation as the director changes it, in protocol versions 4 and 5 and in every chunking; and garbage.
+import { describe, expect, test } from "bun:test";
+import { nextRandom } from "../../std/random.ts";
+import { BodyReader, intBytes, shortBytes, stringBytes, stringListBytes } from "./body.ts";
+import { Conversation, type Filter } from "./conversation.ts";
+import { envelope, HEAD_BYTES, joined, OPCODES, readHead } from "./envelopes.ts";
+import { addressBytes, hostIdOf } from "./rows.ts";
+import { PAYLOAD_MAX_BYTES, segmentsOf } from "./segments.ts";
+
+const IDENTITY = { address: addressBytes("127.0.0.1"), port: 9042, hostId: hostIdOf("director") };
+const INET = 0x10;
+const INT = 0x09;
+const UUID = 0x0c;
+const VARCHAR = 0x0d;
+const EXECUTE = 0x0a;
+
+/** OPTIONS in a segment, and the head of a first full one of several, as the Python driver encodes them. */
+const PYTHON_SEGMENT = "090002a4c8c1050000010500000000b5557486";
+const PYTHON_LONG_HEAD = "ffff013891fe";
+
+type Cell = { readonly name: string; readonly type: number; readonly value: Uint8Array };
+
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+function ask(version: number, stream: number, opcode: number, body: Uint8Array = new Uint8Array()): Uint8Array {
+  return envelope({ version, flags: 0, stream, opcode }, body, false);
+}
+
+function answer(version: number, stream: number, opcode: number, body: Uint8Array = new Uint8Array()): Uint8Array {
+  return envelope({ version, flags: 0, stream, opcode }, body, true);
+}
+
+function query(version: number, stream: number, cql: string): Uint8Array {
+  const flags = version >= 5 ? intBytes(0) : Uint8Array.of(0);
+  return ask(version, stream, OPCODES.query, joined([intBytes(cql.length), text(cql), shortBytes(1), flags]));
+}
+
+/** A RESULT with rows that all have these cells. */
+function rows(version: number, stream: number, cells: readonly Cell[], count = 1): Uint8Array {
+  const columns = cells.flatMap(({ name, type }) => [stringBytes(name), shortBytes(type)]);
+  const row = cells.flatMap(({ value }) => [intBytes(value.length), value]);
+  const head = [intBytes(2), intBytes(1), intBytes(cells.length), stringBytes("system"), stringBytes("local")];
+  const all = Array.from({ length: count }, () => row).flat();
+  return answer(version, stream, OPCODES.result, joined([...head, ...columns, intBytes(count), ...all]));
+}
+
+function schemaChanged(version: number, stream: number): Uint8Array {
+  const words = ["CREATED", "TABLE", "ks", "t"].map(stringBytes);
+  return answer(version, stream, OPCODES.result, joined([intBytes(5), ...words]));
+}
+
+const LOCAL = {
+  key: { name: "key", type: VARCHAR, value: text("local") },
+  rpc: { name: "rpc_address", type: INET, value: Uint8Array.of(10, 0, 0, 7) },
+  port: { name: "rpc_port", type: INT, value: intBytes(1234) },
+  id: { name: "host_id", type: UUID, value: new Uint8Array(16) },
+} as const;
+const AS_DIRECTOR = {
+  rpc: { ...LOCAL.rpc, value: IDENTITY.address },
+  port: { ...LOCAL.port, value: intBytes(9042) },
+  id: { ...LOCAL.id, value: IDENTITY.hostId },
+} as const;
+
+/** A conversation after its handshake; `say` and `hear` carry envelopes both ways, in pieces of `size`. */
+class Talk {
+  readonly #conversation = new Conversation(IDENTITY);
+  readonly #version: number;
+  readonly #size: number;
+  later: (() => Uint8Array) | undefined;
+  /** What the director asked the server on its own. */
+  readonly asked: string[] = [];
+
+  constructor(version: number, size: number) {
+    this.#version = version;
+    this.#size = size;
+    const startup = ask(
+      version,
+      0,
+      OPCODES.startup,
+      joined([shortBytes(1), stringBytes("CQL_VERSION"), stringBytes("3")]),
+    );
+    expect(this.#pass(this.#conversation.fromClient, startup)).toEqual(startup);
+    const ready = answer(version, 0, OPCODES.ready);
+    expect(this.#pass(this.#conversation.fromServer, ready)).toEqual(ready);
+  }
+
+  say(envelopes: Uint8Array): Uint8Array {
+    return this.#unframed(this.#pass(this.#conversation.fromClient, this.#framed(envelopes)));
+  }
+
+  hear(envelopes: Uint8Array): Uint8Array {
+    return this.#unframed(this.#pass(this.#conversation.fromServer, this.#framed(envelopes)));
+  }
+
+  #framed(envelopes: Uint8Array): Uint8Array {
+    return this.#version >= 5 ? segmentsOf(envelopes) : envelopes;
+  }
+
+  #unframed(bytes: Uint8Array): Uint8Array {
+    return this.#version >= 5 ? payloadsOf(bytes) : bytes;
+  }
+
+  #pass(filter: Filter, bytes: Uint8Array): Uint8Array {
+    const forward: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += this.#size) {
+      const taken = filter.take(bytes.slice(at, at + this.#size));
+      if (taken.error !== undefined) throw new Error(taken.error);
+      forward.push(...taken.forward);
+      if (taken.reply !== undefined) this.note(taken.reply);
+      this.later = taken.later?.bytes ?? this.later;
+    }
+    return joined(forward);
+  }
+
+  /** Reads a question of the director's own. */
+  note(bytes: Uint8Array): void {
+    const whole = this.#unframed(bytes);
+    if (whole.length > 0) this.asked.push(new BodyReader(whole, HEAD_BYTES).longString(1000));
+  }
+}
+
+/** The payloads of whole segments, one after the other. */
+function payloadsOf(bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16)) & PAYLOAD_MAX_BYTES;
+    parts.push(bytes.subarray(at + 6, at + 6 + length));
+    at += 6 + length + 4;
+  }
+  return joined(parts);
+}
+
+test("segments are those of the Python driver", () => {
+  const options = Buffer.from("050000010500000000", "hex");
+  expect(Buffer.from(segmentsOf(options)).toString("hex")).toBe(PYTHON_SEGMENT);
+  const long = segmentsOf(ask(5, 1, EXECUTE, new Uint8Array(2 * PAYLOAD_MAX_BYTES)));
+  expect(Buffer.from(long.subarray(0, 6)).toString("hex")).toBe(PYTHON_LONG_HEAD);
+});
+
+describe.each([4, 5])("in version %d", (version) => {
+  test("what is no business of the director's passes untouched, in every chunking", () => {
+    const big = ask(version, 3, EXECUTE, new Uint8Array(300_000).fill(7));
+    const requests = joined([query(version, 1, "SELECT * FROM ks.t"), ask(version, 2, EXECUTE, text("x")), big]);
+    const answers = joined([answer(version, 1, OPCODES.result, intBytes(1)), rows(version, 2, [LOCAL.rpc]), big]);
+    for (const size of [1, 2, 7, 100, 4096, 65_536, 1_000_000]) {
+      const talk = new Talk(version, size);
+      expect(Bun.deepEquals(talk.say(requests), requests)).toBe(true);
+      expect(Bun.deepEquals(talk.hear(answers), answers)).toBe(true);
+    }
+  });
+
+  test("the node looks like the director, and others are not there", () => {
+    for (const size of [1, 5, 64, 1_000_000]) {
+      const talk = new Talk(version, size);
+      const asked = joined([
+        query(version, 1, "SELECT * FROM system.local WHERE key='local'"),
+        query(version, 2, "select * from system.peers_v2"),
+        query(version, 3, "SELECT peer, rpc_address, schema_version FROM system.peers"),
+        query(version, 4, "SELECT * FROM ks.t"),
+      ]);
+      expect(talk.say(asked)).toEqual(asked);
+      const heard = talk.hear(
+        joined([
+          rows(version, 4, [LOCAL.rpc]),
+          rows(version, 2, [LOCAL.rpc, LOCAL.id], 3),
+          rows(version, 1, [LOCAL.key, LOCAL.rpc, LOCAL.port, LOCAL.id]),
+          rows(version, 3, [LOCAL.rpc, LOCAL.key], 2),
+          rows(version, 1, [LOCAL.rpc]),
+        ]),
+      );
+      expect(heard).toEqual(
+        joined([
+          rows(version, 4, [LOCAL.rpc]),
+          rows(version, 2, [LOCAL.rpc, LOCAL.id], 0),
+          rows(version, 1, [LOCAL.key, AS_DIRECTOR.rpc, AS_DIRECTOR.port, AS_DIRECTOR.id]),
+          rows(version, 3, [AS_DIRECTOR.rpc, LOCAL.key], 2),
+          rows(version, 1, [LOCAL.rpc]),
+        ]),
+      );
+    }
+  });
+
+  test("only events of the schema are asked for", () => {
+    const talk = new Talk(version, 1_000_000);
+    const all = ["TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE"];
+    const asked = talk.say(ask(version, 1, OPCODES.register, stringListBytes(all)));
+    expect(asked).toEqual(ask(version, 1, OPCODES.register, stringListBytes(["SCHEMA_CHANGE"])));
+  });
+
+  test("a change of the schema is answered once all nodes know of it", () => {
+    const versionCell = (byte: number): Cell => ({
+      name: "schema_version",
+      type: UUID,
+      value: new Uint8Array(16).fill(byte),
+    });
+    for (const size of [1, 1_000_000]) {
+      const talk = new Talk(version, size);
+      talk.say(query(version, 7, "CREATE TABLE ks.t (id int PRIMARY KEY)"));
+      expect(talk.hear(schemaChanged(version, 7))).toEqual(new Uint8Array());
+      expect(talk.hear(rows(version, 7, [versionCell(1)]))).toEqual(new Uint8Array());
+      expect(talk.hear(rows(version, 7, [versionCell(2)], 2))).toEqual(new Uint8Array());
+      talk.note(talk.later?.() ?? new Uint8Array());
+      talk.hear(rows(version, 7, [versionCell(1)]));
+      expect(talk.hear(rows(version, 7, [versionCell(1)], 2))).toEqual(schemaChanged(version, 7));
+      const own = "SELECT schema_version FROM system.local WHERE key='local'";
+      const others = "SELECT schema_version FROM system.peers";
+      expect(talk.asked).toEqual([own, others, own, others]);
+    }
+  });
+
+  test("garbage ends the connection or passes, but never the director", () => {
+    let seed = 20_261_122 + version;
+    const dice = (sides: number): number => {
+      const next = nextRandom(seed);
+      seed = next.seed;
+      return Math.floor(next.value * sides);
+    };
+    const good = joined([
+      query(version, 1, "SELECT * FROM system.local"),
+      query(version, 2, "SELECT * FROM system.peers"),
+      ask(version, 3, OPCODES.register, stringListBytes(["SCHEMA_CHANGE"])),
+    ]);
+    const heard = joined([rows(version, 1, [LOCAL.rpc, LOCAL.id]), rows(version, 2, [LOCAL.rpc], 2)]);
+    for (let run = 0; run < 20_000; run += 1) {
+      const talk = new Conversation(IDENTITY);
+      const startup = ask(version, 0, OPCODES.startup, joined([shortBytes(0)]));
+      talk.fromClient.take(startup);
+      talk.fromServer.take(answer(version, 0, OPCODES.ready));
+      for (const [filter, bytes] of [
+        [talk.fromClient, version >= 5 ? segmentsOf(good) : good],
+        [talk.fromServer, version >= 5 ? segmentsOf(heard) : heard],
+      ] as const) {
+        const broken = bytes.slice();
+        for (let change = dice(4); change > 0; change -= 1) broken[dice(broken.length)] = dice(256);
+        const cut = dice(broken.length);
+        const taken = [filter.take(broken.slice(0, cut)), filter.take(broken.slice(cut))];
+        const length = taken.flatMap(({ forward }) => forward).reduce((sum, piece) => sum + piece.length, 0);
+        if (length > broken.length + 200) throw new Error(`Found ${length} bytes: seed ${seed}, run ${run}`);
+      }
+    }
+  });
+});
+
+test("no compression is offered, and one that is asked for all the same is refused", () => {
+  const talk = new Conversation(IDENTITY);
+  talk.fromClient.take(ask(4, 1, OPCODES.options));
+  const supported = (compression: readonly string[]): Uint8Array => {
+    const parts = [stringBytes("CQL_VERSION"), stringListBytes(["3.4.7"]), stringBytes("COMPRESSION")];
+    return answer(4, 1, OPCODES.supported, joined([shortBytes(2), ...parts, stringListBytes(compression)]));
+  };
+  expect(talk.fromServer.take(supported(["lz4", "snappy"])).forward).toEqual([supported([])]);
+  const startup = ask(4, 2, OPCODES.startup, joined([shortBytes(1), stringBytes("COMPRESSION"), stringBytes("lz4")]));
+  const { forward, reply } = talk.fromClient.take(startup);
+  expect(forward).toEqual([]);
+  const message = stringBytes('Compression "lz4" is not supported by the director');
+  expect(reply).toEqual(answer(4, 2, OPCODES.error, joined([intBytes(10), message])));
+});
+
+test("a refused start leaves the connection as it was", () => {
+  const talk = new Conversation(IDENTITY);
+  talk.fromClient.take(ask(5, 1, OPCODES.startup, shortBytes(0)));
+  const error = answer(5, 1, OPCODES.error, intBytes(10));
+  expect(talk.fromServer.take(error).forward).toEqual([error]);
+  const options = ask(5, 2, OPCODES.options);
+  expect(talk.fromClient.take(options).forward).toEqual([options]);
+});
+
+test("an envelope of four gigabytes ends the connection", () => {
+  const huge = Buffer.from("0400000107ffffffff", "hex");
+  expect(readHead(huge, 0).length).toBe(4_294_967_295);
+  expect(new Conversation(IDENTITY).fromClient.take(huge)).toEqual({
+    forward: [],
+    error: "found an envelope of 4294967295 bytes, wanted at most 268435456",
+  });
+});
+
+test("addresses have four or sixteen bytes", () => {
+  expect(addressBytes("10.1.2.255")).toEqual(Uint8Array.of(10, 1, 2, 255));
+  expect(addressBytes("::ffff:10.1.2.3")).toEqual(Uint8Array.of(10, 1, 2, 3));
+  expect(Buffer.from(addressBytes("fe80::1:2%eth0")).toString("hex")).toBe("fe800000000000000000000000010002");
+  expect(() => addressBytes("host")).toThrow('Cannot use "host" as an address: wanted an IP address');
+});

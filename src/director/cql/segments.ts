@@ -1,0 +1,185 @@
+// Segments of protocol version 5, without compression: a head of six bytes (17 bits of length, a bit that says whether whole
+// envelopes are inside, CRC-24), a payload, CRC-32.
+import { BadBytes, type Envelopes, HEAD_BYTES, type Head, joined, readHead } from "./envelopes.ts";
+
+const SEGMENT_HEAD_BYTES = 6;
+const SEGMENT_TAIL_BYTES = 4;
+export const PAYLOAD_MAX_BYTES = 0x1ffff;
+const SELF_CONTAINED = 0x20000;
+
+/** The first three bytes, as the number that they are, go into the CRC. */
+function crc24(value: number): number {
+  let crc = 0x875060;
+  for (let shift = 0; shift < 24; shift += 8) {
+    crc ^= ((value >>> shift) & 0xff) << 16;
+    for (let bit = 0; bit < 8; bit += 1) {
+      crc <<= 1;
+      if ((crc & 0x1000000) !== 0) crc ^= 0x1974f0b;
+    }
+  }
+  return crc;
+}
+
+const CRC32 = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit += 1) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ 0xedb88320;
+  return crc;
+});
+
+function crc32(bytes: Uint8Array, before: number): number {
+  let crc = before;
+  for (const byte of bytes) crc = (CRC32[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8);
+  return crc;
+}
+
+/** The CRC-32 of a payload starts from these bytes. */
+const CRC32_START = crc32(Uint8Array.of(0xfa, 0x2d, 0x55, 0xca), 0xffffffff);
+
+/** One segment. */
+function segment(payload: Uint8Array, selfContained: boolean): Uint8Array {
+  const bytes = new Uint8Array(SEGMENT_HEAD_BYTES + payload.length + SEGMENT_TAIL_BYTES);
+  const head = payload.length | (selfContained ? SELF_CONTAINED : 0);
+  const crc = crc24(head);
+  for (let i = 0; i < 3; i += 1) {
+    bytes[i] = (head >>> (8 * i)) & 0xff;
+    bytes[3 + i] = (crc >>> (8 * i)) & 0xff;
+  }
+  bytes.set(payload, SEGMENT_HEAD_BYTES);
+  new DataView(bytes.buffer).setUint32(SEGMENT_HEAD_BYTES + payload.length, payloadCrc(payload), true);
+  return bytes;
+}
+
+/** Segments that carry these whole envelopes. */
+export function segmentsOf(envelopes: Uint8Array): Uint8Array {
+  if (envelopes.length <= PAYLOAD_MAX_BYTES) return segment(envelopes, true);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < envelopes.length;) {
+    const whole = envelopes.subarray(at, at + HEAD_BYTES + readHead(envelopes, at).length);
+    at += whole.length;
+    if (whole.length <= PAYLOAD_MAX_BYTES) parts.push(segment(whole, true));
+    else
+      for (let from = 0; from < whole.length; from += PAYLOAD_MAX_BYTES)
+        parts.push(segment(whole.subarray(from, from + PAYLOAD_MAX_BYTES), false));
+  }
+  return joined(parts);
+}
+
+const NOTHING = new Uint8Array();
+
+/** One direction of segments. The envelopes inside are read by `inner`, as far as `looks` says that it is worth it. */
+export class Segments {
+  readonly #inner: Envelopes;
+  readonly #looks: () => boolean;
+  readonly #wants: (head: Head) => boolean;
+  #held: Uint8Array = NOTHING;
+  /** Bytes of a segment that passes, still to come. */
+  #left = 0;
+  /** Bytes of an envelope over several segments that are still to come, and its parts if it is wanted. */
+  #envelopeLeft = 0;
+  #parts: Uint8Array[] | undefined;
+
+  /** A segment of our own that waits for the end of what passes. */
+  #own: Uint8Array = NOTHING;
+
+  constructor(inner: Envelopes, looks: () => boolean, wants: (head: Head) => boolean) {
+    this.#inner = inner;
+    this.#looks = looks;
+    this.#wants = wants;
+  }
+
+  /** Puts an envelope between those that pass. Returns what can be sent at once; the rest comes with `take`. */
+  insert(own: Uint8Array): Uint8Array {
+    const bytes = segmentsOf(own);
+    if (this.#left === 0 && this.#envelopeLeft === 0) return bytes;
+    this.#own = joined([this.#own, bytes]);
+    return NOTHING;
+  }
+
+  /** What goes on of these bytes, in order. Throws BadBytes. */
+  take(input: Uint8Array): readonly Uint8Array[] {
+    const bytes = this.#held.length === 0 ? input : joined([this.#held, input]);
+    this.#held = NOTHING;
+    const forward: Uint8Array[] = [];
+    let at = Math.min(this.#left, bytes.length);
+    this.#left -= at;
+    let from = 0;
+    while (bytes.length - at >= SEGMENT_HEAD_BYTES) {
+      const { length, selfContained } = readSegmentHead(bytes, at);
+      const end = at + SEGMENT_HEAD_BYTES + length + SEGMENT_TAIL_BYTES;
+      const begins = !selfContained && this.#envelopeLeft === 0;
+      if (begins && bytes.length - at < SEGMENT_HEAD_BYTES + HEAD_BYTES) break;
+      const looks = selfContained ? this.#looks() : begins ? this.#begin(bytes, at) : this.#parts !== undefined;
+      if (looks && end > bytes.length) {
+        // It is looked at anew once it is complete.
+        if (begins) this.#envelopeLeft = 0;
+        break;
+      }
+      if (!selfContained) this.#envelopeLeft = Math.max(0, this.#envelopeLeft - length);
+      if (looks) {
+        const payload = bytes.subarray(at + SEGMENT_HEAD_BYTES, end - SEGMENT_TAIL_BYTES);
+        const changed = selfContained ? this.#whole(payload) : this.#part(payload);
+        if (changed !== undefined) {
+          // What is made anew gets a right checksum: what it is made of must have had one.
+          checkPayload(payload, bytes, end);
+          if (at > from) forward.push(bytes.subarray(from, at));
+          if (changed.length > 0) forward.push(changed);
+          from = end;
+        }
+      }
+      this.#left = Math.max(0, end - bytes.length);
+      at = Math.min(end, bytes.length);
+    }
+    if (at > from) forward.push(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+    if (at < bytes.length) this.#held = bytes.slice(at);
+    if (this.#left === 0 && this.#envelopeLeft === 0 && this.#own.length > 0) {
+      forward.push(this.#own);
+      this.#own = NOTHING;
+    }
+    return forward;
+  }
+
+  /** An envelope over several segments begins in the one at `at`. Whether it is wanted. */
+  #begin(bytes: Uint8Array, at: number): boolean {
+    const head = readHead(bytes, at + SEGMENT_HEAD_BYTES);
+    this.#envelopeLeft = HEAD_BYTES + head.length;
+    const wanted = this.#wants(head);
+    this.#parts = wanted ? [] : undefined;
+    return wanted;
+  }
+
+  /** Segments in the place of one with whole envelopes; undefined: it may pass as it is. */
+  #whole(payload: Uint8Array): Uint8Array | undefined {
+    const { forward } = this.#inner.take(payload);
+    const [only, more] = forward;
+    if (more === undefined && only?.length === payload.length && only.byteOffset === payload.byteOffset)
+      return undefined;
+    return forward.length === 0 ? NOTHING : segmentsOf(joined(forward));
+  }
+
+  /** A part of a wanted envelope: nothing goes on until it is complete. */
+  #part(payload: Uint8Array): Uint8Array {
+    this.#parts?.push(payload.slice());
+    if (this.#envelopeLeft > 0) return NOTHING;
+    const whole = joined(this.#parts ?? []);
+    this.#parts = undefined;
+    const { forward } = this.#inner.take(whole);
+    return forward.length === 0 ? NOTHING : segmentsOf(joined(forward));
+  }
+}
+
+function checkPayload(payload: Uint8Array, bytes: Uint8Array, end: number): void {
+  const found = new DataView(bytes.buffer, bytes.byteOffset).getUint32(end - SEGMENT_TAIL_BYTES, true);
+  if (found !== payloadCrc(payload)) throw new BadBytes("found a segment's payload with a wrong checksum");
+}
+
+function payloadCrc(payload: Uint8Array): number {
+  return (crc32(payload, CRC32_START) ^ 0xffffffff) >>> 0;
+}
+
+function readSegmentHead(bytes: Uint8Array, at: number): { readonly length: number; readonly selfContained: boolean } {
+  const number = (from: number): number =>
+    (bytes[from] ?? 0) | ((bytes[from + 1] ?? 0) << 8) | ((bytes[from + 2] ?? 0) << 16);
+  const head = number(at);
+  if (crc24(head) !== number(at + 3)) throw new BadBytes("found a segment's head with a wrong checksum");
+  return { length: head & PAYLOAD_MAX_BYTES, selfContained: (head & SELF_CONTAINED) !== 0 };
+}
