@@ -60,6 +60,10 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
  * that serves is stopped only while all others do: then no replica set loses more than one.
  */
 export function stopReasons(cluster: ClusterState, node: NodeRecord): readonly Reason[] {
+  if (node.phase === "unreachable") {
+    const found = "unreachable, and may well serve";
+    return [{ check: `node ${node.id}`, found, wanted: "its agent back before it is stopped" }];
+  }
   if (node.phase !== "running" || !node.healthy) return [];
   const away = nodesInOrder(cluster).filter(
     (other) => other.id !== node.id && other.joined && memberState(other) !== "serving",

@@ -140,6 +140,7 @@ function withoutPlace(draft: Draft, node: NodeRecord): NodeRecord {
 /** Whether the launch was never carried out, so that nothing of the node can be at its place: it may go anywhere. */
 function neverTook(node: NodeRecord, { state, source }: TaskStatus): boolean {
   if (node.joined || node.unheard !== true) return false;
-  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR";
+  // GONE: its agent is there and does not know it.
+  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR" || state === "TASK_GONE";
   return isUntaken || (source === "MASTER" && node.phase === "launching");
 }

@@ -112,14 +112,19 @@ test("a release that no agent answers holds its plan up for ten minutes, and sta
 });
 
 test("a launch that never reached its agent goes elsewhere, whatever the master said of it meanwhile", () => {
-  for (const meanwhile of ["TASK_STAGING", "TASK_UNREACHABLE"] as const) {
+  const stories = [
+    ["TASK_STAGING", "TASK_DROPPED"],
+    ["TASK_UNREACHABLE", "TASK_DROPPED"],
+    ["TASK_UNKNOWN", "TASK_GONE"],
+  ] as const;
+  for (const [meanwhile, end] of stories) {
     const scene = new Scene();
     scene.subscribe();
     scene.create();
     scene.offer(offerOf("a1"));
     const task = scene.node(1).task?.taskId ?? "";
     scene.status(task, meanwhile, { source: "MASTER", reason: "RECONCILIATION" });
-    scene.status(task, "TASK_DROPPED", { source: "AGENT", reason: "RECONCILIATION" });
+    scene.status(task, end, { source: "AGENT", reason: "RECONCILIATION" });
     expect([scene.node(1).phase, scene.node(1).place]).toEqual(["waiting", undefined]);
   }
 });
@@ -150,4 +155,13 @@ test("nodes that a ring cannot take now are refused in its database's words, and
     "refused",
   ]);
   expect(scene.state.clusters).toBe(before);
+});
+
+test("a rolling restart does not stop a node that is out of sight: it may be one of the last that serve", () => {
+  const scene = new Scene().deployed();
+  scene.feed({ type: "command", id: 7, command: { type: "restartCluster", cluster: "demo" } });
+  for (const node of scene.nodes()) scene.status(node.task?.taskId ?? "", "TASK_UNKNOWN", { source: "MASTER" });
+  scene.nowMs += 60_000;
+  scene.feed({ type: "tick" });
+  expect(scene.state.kills.size).toBe(0);
 });
