@@ -35,15 +35,15 @@ class Dice {
   }
 }
 
-function frame(body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(body.length + 2);
+function frame(body: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(body.length + 2);
   bytes.set([body.length >>> 8, body.length]);
   bytes.set(body, 2);
   return bytes;
 }
 
 /** A request as a client means it. */
-function good(dice: Dice): Uint8Array {
+function good(dice: Dice): Buffer {
   const name = new TextEncoder().encode(`${dice.one(["demo", "é", "a b", "x".repeat(255), ""])}${dice.roll(40)}`);
   // DUMP tells of a thousand former names: now and then will do.
   const tag = dice.roll(50) === 0 ? 100 : dice.one([122, 122, 122, 122, 65, 65, 72, 110, 115]);
@@ -55,7 +55,7 @@ function good(dice: Dice): Uint8Array {
 }
 
 /** The same with bytes changed, lost, added or doubled. */
-function mutated(dice: Dice, bytes: Uint8Array): Uint8Array {
+function mutated(dice: Dice, bytes: Buffer): Buffer {
   const changed = [...bytes];
   for (let times = 1 + dice.roll(3); times > 0; times -= 1) {
     const at = dice.roll(changed.length + 1);
@@ -65,12 +65,12 @@ function mutated(dice: Dice, bytes: Uint8Array): Uint8Array {
     if (kind === 2) changed.splice(at, 0, ...dice.bytes(dice.roll(8)));
     if (kind === 3) changed.splice(at, 0, ...changed.slice(at, at + dice.roll(64)));
   }
-  return Uint8Array.from(changed);
+  return Buffer.from(changed);
 }
 
-function input(dice: Dice): Uint8Array {
+function input(dice: Dice): Buffer {
   const kind = dice.roll(8);
-  if (kind === 0) return dice.bytes(dice.roll(24));
+  if (kind === 0) return Buffer.from(dice.bytes(dice.roll(24)));
   if (kind === 1) return frame(dice.bytes(1 + dice.roll(dice.roll(100) === 0 ? 3100 : 30)));
   return kind < 5 ? mutated(dice, good(dice)) : good(dice);
 }
@@ -80,9 +80,9 @@ function sent(
   state: State,
   dice: Dice,
   connection: number,
-  bytes: Uint8Array,
+  bytes: Buffer,
 ): { state: State; actions: readonly Action[] } {
-  let before: Uint8Array | undefined;
+  let before: Buffer | undefined;
   for (let at = 0; at < bytes.length;) {
     const size = dice.roll(3) === 0 ? 1 + dice.roll(bytes.length) : bytes.length;
     const read = readFrame(before, bytes.subarray(at, at + size));
@@ -92,7 +92,7 @@ function sent(
       if (before.length > 3059) throw new Error(`connection ${connection} keeps ${before.length} bytes`);
       continue;
     }
-    const request = read.type === "request" ? readRequest(read.body) : undefined;
+    const request = read.type === "request" ? readRequest(read.bytes, read.end) : undefined;
     if (request === undefined) return { state, actions: [{ type: "close", connection }] };
     const local = !isLocalOnly(request) || dice.roll(10) > 0;
     return decide(state, { nowMs: 0, type: "request", connection, local, request });

@@ -63,59 +63,60 @@ const CREATION_32 = 6;
 
 export type Frame =
   /** Keep `bytes` for the next chunk. */
-  | { readonly type: "more"; readonly bytes: Uint8Array }
-  | { readonly type: "request"; readonly body: Uint8Array }
+  | { readonly type: "more"; readonly bytes: Buffer }
+  /** A whole request: `bytes` from 2, after the length, to `end`. */
+  | { readonly type: "request"; readonly bytes: Buffer; readonly end: number }
   | { readonly type: "garbage" };
 
 const GARBAGE: Frame = { type: "garbage" };
+/** Where a request's tag is. */
+const TAG = 2;
 
 /**
- * Puts a chunk after the bytes that came before it. A body shares the chunk's memory where it can. Like epmd, refuses a chunk
- * that holds more than the request when the length was not known before; later surplus is left to the caller, who reads no
- * second request.
+ * Puts a chunk after the bytes that came before it. Like epmd, refuses a chunk that holds more than the request when the
+ * length was not known before; later surplus is left to the caller, who reads no second request.
  */
-export function readFrame(before: Uint8Array | undefined, chunk: Uint8Array): Frame {
-  const knew = before !== undefined && before.length >= 2;
+export function readFrame(before: Buffer | undefined, chunk: Buffer): Frame {
+  const knew = before !== undefined && before.length >= TAG;
   const bytes = before === undefined ? chunk : joined(before, chunk);
-  if (bytes.length < 2) return { type: "more", bytes: bytes.slice() };
+  if (bytes.length < TAG) return { type: "more", bytes };
   const length = u16(bytes, 0);
   if (length < 1 || length > REQUEST_MAX) return GARBAGE;
-  if (bytes.length < length + 2) return { type: "more", bytes: bytes.slice() };
-  if (bytes.length > length + 2 && !knew) return GARBAGE;
-  return { type: "request", body: bytes.subarray(2, length + 2) };
+  const end = TAG + length;
+  if (bytes.length < end) return { type: "more", bytes };
+  return bytes.length > end && !knew ? GARBAGE : { type: "request", bytes, end };
 }
 
 /** No more of the chunk than can belong to a request. */
-function joined(before: Uint8Array, chunk: Uint8Array): Uint8Array {
-  const taken = chunk.subarray(0, REQUEST_MAX + 3 - before.length);
-  const bytes = new Uint8Array(before.length + taken.length);
-  bytes.set(before);
-  bytes.set(taken, before.length);
-  return bytes;
+function joined(before: Buffer, chunk: Buffer): Buffer {
+  return Buffer.concat([before, chunk.subarray(0, TAG + REQUEST_MAX + 1 - before.length)]);
 }
 
-/** Takes a request apart; undefined when epmd would close the connection without an answer. */
-export function readRequest(body: Uint8Array): Request | undefined {
-  switch (body[0]) {
+/**
+ * Takes the request in `bytes`, from 2 to `end`, apart; undefined when epmd would close the connection without an answer.
+ * Lookups are most of all requests: they are read in place, since even a view of the bytes costs as much as the rest.
+ */
+export function readRequest(bytes: Buffer, end: number): Request | undefined {
+  switch (bytes[TAG]) {
     case PORT:
-      return readName("port", body);
+      return readLookup("port", bytes, end);
     case ADDRESS:
-      return readName("address", body);
+      return readLookup("address", bytes, end);
     case ALIVE:
-      return readAlive(body, undefined);
+      return readAlive(bytes.subarray(TAG, end), undefined);
     case ALIVE_AGAIN:
       // The byte before the fields stands for the tag.
-      return body.length < 5 ? undefined : readAlive(body.subarray(4), u32(body, 1));
+      return end < TAG + 5 ? undefined : readAlive(bytes.subarray(TAG + 4, end), u32(bytes, TAG + 1));
     case NAMES:
       return { type: "names" };
     case NAMES_AT:
-      return readHost(body);
+      return readHost(bytes, end);
     case DUMP:
       return { type: "dump" };
     case KILL:
       return { type: "kill" };
     case STOP:
-      return readStop(body);
+      return readStop(bytes.subarray(TAG, end));
     default:
       return undefined;
   }
@@ -128,37 +129,37 @@ export function isLocalOnly(request: Request): boolean {
   );
 }
 
-function readName(type: "port" | "address", body: Uint8Array): Request | undefined {
-  const end = body[body.length - 1] === 0 ? body.length - 1 : body.length;
-  if (end <= 1) return undefined;
-  const name = readText(body.subarray(1, end), LOOKUP_MAX_CHARS);
+function readLookup(type: "port" | "address", bytes: Buffer, end: number): Request | undefined {
+  const last = bytes[end - 1] === 0 ? end - 1 : end;
+  if (last <= TAG + 1) return undefined;
+  const name = readText(bytes, TAG + 1, last, LOOKUP_MAX_CHARS);
   return name === undefined || name.includes("\0") ? undefined : { type, name };
 }
 
-function readHost(body: Uint8Array): Request | undefined {
-  const host = readText(body.subarray(1), NAME_MAX_CHARS);
+function readHost(bytes: Buffer, end: number): Request | undefined {
+  const host = readText(bytes, TAG + 1, end, NAME_MAX_CHARS);
   return host === undefined || host === "" ? undefined : { type: "namesAt", host };
 }
 
 /** epmd compares up to the first zero byte. */
-function readStop(body: Uint8Array): Request | undefined {
+function readStop(body: Buffer): Request | undefined {
   if (body.length <= 1) return undefined;
   const zero = body.indexOf(0);
-  const name = readText(body.subarray(1, zero === -1 ? body.length : zero), NAME_MAX_CHARS);
+  const name = readText(body, 1, zero === -1 ? body.length : zero, NAME_MAX_CHARS);
   return { type: "stop", name: name ?? "\0" };
 }
 
-function readAlive(body: Uint8Array, creation: number | undefined): Request | undefined {
+function readAlive(body: Buffer, creation: number | undefined): Request | undefined {
   if (body.length <= 13) return undefined;
   const nameLength = u16(body, 9);
   if (nameLength + 13 > body.length) return undefined;
   const extraLength = u16(body, 11 + nameLength);
   if (nameLength + extraLength + 13 > body.length) return undefined;
-  const nameBytes = body.subarray(11, 11 + nameLength);
-  if (nameBytes.includes(0)) return undefined;
+  const nameEnd = 11 + nameLength;
+  if (body.subarray(11, nameEnd).includes(0)) return undefined;
   const highest = u16(body, 5);
   const again = creation === undefined ? {} : { creation };
-  const name = nameLength > TEXT_MAX_BYTES ? undefined : readText(nameBytes, NAME_MAX_CHARS);
+  const name = nameLength > TEXT_MAX_BYTES ? undefined : readText(body, 11, nameEnd, NAME_MAX_CHARS);
   if (name === undefined || extraLength > TEXT_MAX_BYTES) return { type: "alive", highest, ...again };
   const node: EpmdNode = {
     name,
@@ -167,23 +168,31 @@ function readAlive(body: Uint8Array, creation: number | undefined): Request | un
     protocol: body[4] ?? 0,
     highest,
     lowest: u16(body, 7),
-    extra: extraLength === 0 ? NO_BYTES : body.slice(13 + nameLength, 13 + nameLength + extraLength),
+    extra: extraLength === 0 ? NO_BYTES : Uint8Array.from(body.subarray(nameEnd + 2, nameEnd + 2 + extraLength)),
   };
   return { type: "alive", highest, node, ...again };
 }
 
 /** UTF-8 of at most so many characters; undefined when it is none. */
-function readText(bytes: Uint8Array, charsMax: number): string | undefined {
-  let text: string;
-  try {
-    text = DECODER.decode(bytes);
-  } catch {
-    return undefined;
-  }
-  if (text.length <= charsMax) return text;
+function readText(bytes: Buffer, from: number, to: number, charsMax: number): string | undefined {
+  const text = isAscii(bytes, from, to) ? bytes.toString("latin1", from, to) : decoded(bytes.subarray(from, to));
+  if (text === undefined || text.length <= charsMax) return text;
   let chars = 0;
   for (const _ of text) chars += 1;
   return chars <= charsMax ? text : undefined;
+}
+
+function isAscii(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at += 1) if ((bytes[at] ?? 0) > 127) return false;
+  return true;
+}
+
+function decoded(bytes: Buffer): string | undefined {
+  try {
+    return DECODER.decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** One for all: most nodes have no extra bytes. */

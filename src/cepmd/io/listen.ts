@@ -27,7 +27,7 @@ export type ListenOptions = {
 type Connection = {
   readonly id: number;
   /** Bytes of a request that is not complete. */
-  before: Uint8Array | undefined;
+  before: Buffer | undefined;
   /** It has had its request. */
   asked: boolean;
   /** The name that may go with its end. */
@@ -78,7 +78,6 @@ export class Listening {
         hostname,
         port,
         socket: {
-          binaryType: "uint8array",
           open: (socket) => this.#opened(socket),
           data: (socket, bytes) => this.#read(socket, bytes),
           drain: (socket) => this.#flush(socket),
@@ -118,7 +117,7 @@ export class Listening {
     if (this.#sockets.delete(id) && name !== undefined) this.#options.onClosed(id, name);
   }
 
-  #read(socket: Socket<Connection>, bytes: Uint8Array): void {
+  #read(socket: Socket<Connection>, bytes: Buffer): void {
     const connection = socket.data;
     // After the request nothing more may come.
     if (connection.asked) {
@@ -131,7 +130,7 @@ export class Listening {
       socket.timeout(this.#idleSeconds);
       return;
     }
-    const request = frame.type === "request" ? readRequest(frame.body) : undefined;
+    const request = frame.type === "request" ? readRequest(frame.bytes, frame.end) : undefined;
     if (request === undefined) {
       socket.end();
       return;
