@@ -2,12 +2,14 @@
 // against a peer in one interleaved run.
 import { parseArgs } from "node:util";
 import { measureBinary } from "./binary.ts";
+import { measureCepmd } from "./cepmd.ts";
 import { measureDeploy } from "./deploy.ts";
 import { table, type Figure } from "./figure.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   deploy: measureDeploy,
   binary: measureBinary,
+  cepmd: measureCepmd,
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
