@@ -173,6 +173,11 @@ function releaseNode(draft: Draft, node: NodeRecord): boolean {
     draft.forgetNode(node);
     return true;
   }
+  // It may have come back since the plan was made.
+  if (task !== undefined) {
+    stopNode(draft, node, false);
+    return false;
+  }
   if (node.phase !== "releasing") {
     giveBack(draft, node, place, true);
     draft.putNode({ ...node, phase: "releasing", sinceMs: draft.nowMs });

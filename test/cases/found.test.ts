@@ -165,3 +165,29 @@ test("a rolling restart does not stop a node that is out of sight: it may be one
   scene.feed({ type: "tick" });
   expect(scene.state.kills.size).toBe(0);
 });
+
+test("a node that comes back while it is being replaced is stopped before its volume is given back", () => {
+  const scene = new Scene().deployed();
+  const deploy = scene.state.plans.get("demo-deploy-1");
+  if (deploy === undefined) throw new Error("there is no plan");
+  const old = scene.node(2);
+  const plan: PlanRecord = {
+    ...deploy,
+    id: "demo-replace-2",
+    kind: "replace",
+    status: "running",
+    steps: [{ type: "release", node: old.id, after: [], status: "pending" }],
+  };
+  scene.state = { ...scene.state, plans: new Map([[plan.id, plan]]) };
+  scene.feed({ type: "tick" });
+  scene.nowMs += 10_000;
+  scene.feed({ type: "tick" });
+  expect(scene.actions.flatMap((action) => (action.type === "kill" ? [action.taskId] : []))).toEqual([
+    old.task?.taskId ?? "",
+  ]);
+  scene.status(old.task?.taskId ?? "", "TASK_KILLED");
+  expect([scene.node(2).phase, [...scene.state.leftovers.keys()]]).toEqual([
+    "releasing",
+    [old.place?.reservation ?? ""],
+  ]);
+});
