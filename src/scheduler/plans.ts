@@ -133,7 +133,7 @@ export function isRolling({ kind }: PlanRecord): boolean {
  */
 function stopNode(draft: Draft, node: NodeRecord, isLeaving: boolean): boolean {
   if (node.task === undefined) {
-    if (node.phase !== "stopped" && node.phase !== "lost")
+    if (node.phase !== "stopped" && node.phase !== "lost" && node.phase !== "releasing")
       draft.putNode({ ...node, phase: "stopped", sinceMs: draft.nowMs });
     return true;
   }

@@ -191,3 +191,31 @@ test("a node that comes back while it is being replaced is stopped before its vo
     [old.place?.reservation ?? ""],
   ]);
 });
+
+test("a removal that was given up while its volume went back is taken up again by another", () => {
+  const scene = new Scene().deployed();
+  const deploy = scene.state.plans.get("demo-deploy-1");
+  if (deploy === undefined) throw new Error("there is no plan");
+  const old = scene.node(3);
+  const steps: PlanRecord["steps"] = [
+    { type: "stop", node: old.id, after: [], status: "pending" },
+    { type: "release", node: old.id, after: [0], status: "pending" },
+  ];
+  const plan: PlanRecord = { ...deploy, id: "demo-leave-2", kind: "leave", status: "running", steps };
+  scene.state = { ...scene.state, plans: new Map([[plan.id, plan]]) };
+  scene.feed({ type: "tick" });
+  scene.nowMs += 10_000;
+  scene.feed({ type: "tick" });
+  scene.status(old.task?.taskId ?? "", "TASK_KILLED");
+  expect(scene.node(3).phase).toBe("releasing");
+  scene.feed({ type: "command", id: 7, command: { type: "abortPlan", plan: plan.id } });
+  scene.state = { ...scene.state, plans: new Map([["demo-leave-3", { ...plan, id: "demo-leave-3" }]]) };
+  scene.feed({ type: "tick" });
+  expect(scene.node(3).phase).toBe("releasing");
+  scene.offer(scene.ownOffer(old));
+  const [accept] = scene.accepts();
+  const operationId =
+    accept?.operations.flatMap((operation) => ("id" in operation ? (operation.id ?? []) : []))[0] ?? "";
+  scene.feed({ type: "operation", status: { operationId, state: "OPERATION_FINISHED" } });
+  expect(scene.state.plans.get("demo-leave-3")?.status).toBe("done");
+});
