@@ -9,7 +9,7 @@ import { infeasible, type AgentOffer, type Scene } from "./feasible.ts";
 import { needOf, placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
 import { databaseOf, startReasons } from "./members.ts";
 import { rank } from "./rank.ts";
-import { releaseId } from "./release.ts";
+import { leavePlace, releaseId } from "./release.ts";
 import { REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 import { wants, type Want } from "./wants.ts";
 
@@ -103,7 +103,11 @@ class Round {
           agent === undefined || this.#launched.has(agent.agentId)
             ? undefined
             : this.#relaunch(want.cluster, want.node, agent);
-        return started === undefined ? this.#missed(agent, want.node.place?.reservation ?? "") : this.#launch(started);
+        if (started !== undefined) return this.#launch(started);
+        this.#missed(agent, want.node.place?.reservation ?? "");
+        if (agent !== undefined && isNotThere(want.node, this.#partial.has(agent.agentId)))
+          this.#draft.putNode({ ...leavePlace(this.#draft, want.node), phase: "waiting" });
+        return;
       }
       case "admin":
         return this.#admin(want.plan, want.index);
@@ -205,6 +209,11 @@ class Round {
     decline(this.#draft, partial, SHORT_REFUSAL_S);
     decline(this.#draft, unused, this.#unmet ? RETRY_REFUSAL_S : LONG_REFUSAL_S);
   }
+}
+
+/** Whether a place is none: its launch was never heard of, and its agent offers nothing of its reservation. */
+function isNotThere({ unheard, joined }: NodeRecord, isPartial: boolean): boolean {
+  return unheard === true && !joined && !isPartial;
 }
 
 function nodesOnAgent(clusters: ReadonlyMap<string, ClusterState>, agentId: string): number {

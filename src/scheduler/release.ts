@@ -13,6 +13,13 @@ export function giveBack(draft: Draft, node: NodeRecord, place: Place, certain: 
   draft.putLeftover({ schema: SCHEMA, node: node.id, cluster: node.cluster, place, sinceMs: draft.nowMs, certain });
 }
 
+/** The node may go anywhere; what Mesos has perhaps reserved for it is given back. */
+export function leavePlace(draft: Draft, node: NodeRecord): NodeRecord {
+  const { place, rack: _open, unheard: _silent, ...placeless } = node;
+  if (place !== undefined) giveBack(draft, node, place, false);
+  return placeless;
+}
+
 /** The operation id of a release; the reservation is read back from it. */
 export function releaseId(leftover: LeftoverRecord, nowMs: number): string {
   return `release:${leftover.place.reservation}:${nowMs}`;

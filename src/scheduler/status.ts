@@ -5,7 +5,7 @@ import { adminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
 import { forgetKill, killTask } from "./kills.ts";
 import { ensureRecovery } from "./plans.ts";
-import { giveBack } from "./release.ts";
+import { leavePlace } from "./release.ts";
 import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
 import { failureOf } from "./status-words.ts";
 
@@ -99,10 +99,10 @@ function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
 }
 
 function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
-  const { task: _ended, unheard: _silent, ...rest } = node;
+  const { task: _ended, ...rest } = node;
   forgetKill(draft, status.taskId);
   if (node.phase === "stopping") {
-    const stopped = neverTook(node, status) ? withoutPlace(draft, rest) : rest;
+    const stopped = neverTook(node, status) ? leavePlace(draft, rest) : rest;
     draft.putNode({ ...stopped, phase: "stopped", sinceMs: draft.nowMs });
     return;
   }
@@ -121,7 +121,7 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   draft.act({ type: "note", level: "warn", text: `Node "${node.id}" ended: ${failure.message}` });
 
   if (neverTook(node, status)) {
-    draft.putNode({ ...withoutPlace(draft, failed), phase: "waiting" });
+    draft.putNode({ ...leavePlace(draft, failed), phase: "waiting" });
   } else {
     const gone = status.state === "TASK_GONE_BY_OPERATOR" || failure.kind !== undefined;
     draft.putNode({ ...failed, phase: gone ? "lost" : "down" });
@@ -130,17 +130,9 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   if (after !== undefined) ensureRecovery(draft, after);
 }
 
-/** The node may go anywhere; what Mesos has perhaps reserved for it is given back. */
-function withoutPlace(draft: Draft, node: NodeRecord): NodeRecord {
-  const { place, rack: _open, ...placeless } = node;
-  if (place !== undefined) giveBack(draft, node, place, false);
-  return placeless;
-}
-
-/** Whether the launch was never carried out, so that nothing of the node can be at its place: it may go anywhere. */
+/** Whether the master itself did not carry the launch out, so that nothing of the node can be at its place. */
 function neverTook(node: NodeRecord, { state, source }: TaskStatus): boolean {
   if (node.joined || node.unheard !== true) return false;
-  // GONE: its agent is there and does not know it.
-  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR" || state === "TASK_GONE";
-  return isUntaken || (source === "MASTER" && node.phase === "launching");
+  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR" || node.phase === "launching";
+  return source === "MASTER" && isUntaken;
 }

@@ -111,7 +111,7 @@ test("a release that no agent answers holds its plan up for ten minutes, and sta
   expect([...scene.state.leftovers.keys()]).toEqual(reservations);
 });
 
-test("a launch that never reached its agent goes elsewhere, whatever the master said of it meanwhile", () => {
+test("a launch that never reached its agent goes elsewhere once the agent shows that it has nothing of it", () => {
   const stories = [
     ["TASK_STAGING", "TASK_DROPPED"],
     ["TASK_UNREACHABLE", "TASK_DROPPED"],
@@ -122,11 +122,25 @@ test("a launch that never reached its agent goes elsewhere, whatever the master 
     scene.subscribe();
     scene.create();
     scene.offer(offerOf("a1"));
-    const task = scene.node(1).task?.taskId ?? "";
-    scene.status(task, meanwhile, { source: "MASTER", reason: "RECONCILIATION" });
-    scene.status(task, end, { source: "AGENT", reason: "RECONCILIATION" });
+    const { place, task } = scene.node(1);
+    scene.status(task?.taskId ?? "", meanwhile, { source: "MASTER", reason: "RECONCILIATION" });
+    scene.status(task?.taskId ?? "", end, { source: "AGENT", reason: "RECONCILIATION" });
+    expect([scene.node(1).phase, scene.node(1).place]).toEqual(["down", place]);
+    scene.offer(offerOf("a1"));
     expect([scene.node(1).phase, scene.node(1).place]).toEqual(["waiting", undefined]);
   }
+});
+
+test("a launch that the agent has forgotten, but not its volume, goes on there: it may have run", () => {
+  const scene = new Scene();
+  scene.subscribe();
+  scene.create();
+  scene.offer(offerOf("a1"));
+  const node = scene.node(1);
+  scene.status(node.task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
+  scene.status(node.task?.taskId ?? "", "TASK_GONE", { source: "MASTER", reason: "RECONCILIATION" });
+  scene.offer(scene.ownOffer(node));
+  expect(scene.accepts().map(({ operations }) => operations.map(({ type }) => type))).toEqual([["launch"]]);
 });
 
 test("a launch whose executor was heard of keeps its place", () => {
