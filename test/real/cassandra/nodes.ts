@@ -44,12 +44,23 @@ export async function startCassandra(count: number): Promise<CassandraNodes> {
       const ports = { ...freePorts(address, PORTS), storage: seed.port };
       const node = new Node(join(folder, String(index)), made.folder, taskOf(index, address, ports, seed));
       nodes.push(node);
-      await node.start();
+      await startPatiently(node);
     }
     return { nodes, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();
     throw error;
+  }
+}
+
+/** A join that does not wait for gossip to settle may miss its seeds on a busy machine: Mesos would start such a node again. */
+async function startPatiently(node: Node): Promise<void> {
+  for (let triesLeft = 3; ; triesLeft -= 1) {
+    try {
+      return await node.start();
+    } catch (error) {
+      if (triesLeft === 0 || !String(error).includes("Unable to contact any seeds")) throw error;
+    }
   }
 }
 

@@ -1,0 +1,93 @@
+// What can go wrong, and how often: each seed draws its own mixture, so that rare combinations come up too.
+import { Chance } from "./chance.ts";
+
+/** Chances of a single message, write, launch or action. */
+const CHANCES = {
+  "call lost": 0.03,
+  "answer lost": 0.03,
+  late: 0.05,
+  "update twice": 0.1,
+  "store slow": 0.1,
+  "store fails": 0.01,
+  "store answer lost": 0.01,
+  "scheduler killed between actions": 0.004,
+  "fetch fails": 0.1,
+  "start fails": 0.1,
+} as const;
+
+/** Weights of what happens now and then. */
+const STRIKES = {
+  "stream breaks": 2,
+  "offers rescinded": 2,
+  "agent restarts": 2,
+  "host reboots": 1,
+  partition: 2,
+  "long partition": 1,
+  "agent gone": 0.5,
+  "host re-imaged": 0.5,
+  "volume emptied": 0.5,
+  "executor killed": 2,
+  "database killed": 2,
+  "database hangs": 1,
+  "master fails over": 1,
+  "master forgets": 0.5,
+  "session expires": 1,
+  "scheduler killed": 2,
+} as const;
+
+export type FaultChance = keyof typeof CHANCES;
+export type Strike = keyof typeof STRIKES;
+export type FaultKind = FaultChance | Strike | "operator";
+
+export const FAULT_KINDS: readonly FaultKind[] = [
+  ...(Object.keys(CHANCES) as FaultChance[]),
+  ...(Object.keys(STRIKES) as Strike[]),
+  "operator",
+];
+
+export class Faults {
+  /** False once calm has come. */
+  active = true;
+  readonly #rates = new Map<FaultKind, number>();
+  readonly #streams = new Map<string, Chance>();
+  readonly #seed: number;
+  /** Between two strikes, on average. */
+  readonly strikeMs: number;
+  /** Between two commands of operators, on average. */
+  readonly commandMs: number;
+
+  /** `without`: kinds that are left out, to see whether a failure needs them. */
+  constructor(seed: number, without: ReadonlySet<FaultKind>) {
+    this.#seed = seed;
+    const swarm = new Chance(seed, "swarm");
+    // One seed in ten has no faults at all: what fails there needs none.
+    const calm = swarm.hit(0.1);
+    for (const [kind, base] of [...Object.entries(CHANCES), ...Object.entries(STRIKES)]) {
+      const rate = swarm.hit(0.5) ? 0 : base * swarm.next() * 2;
+      const isLeftOut = calm || without.has(kind as FaultKind);
+      this.#rates.set(kind as FaultKind, isLeftOut ? 0 : rate);
+    }
+    this.strikeMs = [10_000, 30_000, 60_000, 180_000][swarm.between(0, 3)] ?? 30_000;
+    this.commandMs = without.has("operator") ? 0 : ([30_000, 90_000, 300_000][swarm.between(0, 2)] ?? 90_000);
+  }
+
+  stream(name: string): Chance {
+    let stream = this.#streams.get(name);
+    if (stream === undefined) {
+      stream = new Chance(this.#seed, name);
+      this.#streams.set(name, stream);
+    }
+    return stream;
+  }
+
+  hit(kind: FaultChance): boolean {
+    const rate = this.#rates.get(kind) ?? 0;
+    return this.active && rate > 0 && this.stream(kind).hit(rate);
+  }
+
+  /** What strikes next; undefined: nothing can. */
+  strike(): Strike | undefined {
+    const kinds = Object.keys(STRIKES) as Strike[];
+    return this.stream("strike").weighted(kinds.map((kind) => [kind, this.#rates.get(kind) ?? 0] as const));
+  }
+}

@@ -1,0 +1,350 @@
+// A simulated database cluster: members, their data in three copies, the writes it has acknowledged. One class for rings that
+// join by themselves (Cassandra) and rings whose changes are staged and committed (Riak).
+import type { Verdict } from "../../src/databases/database.ts";
+import type { AdminTask, Health, NodeTask } from "../../src/databases/node.ts";
+import { hashOf } from "./chance.ts";
+import type { World } from "./world.ts";
+
+/** Copies of everything: Cassandra's replication factor, Riak's n_val. */
+const COPIES = 3;
+const KEYS = 24;
+/** A member that has been away for so long is known to be. */
+const NOTICED_MS = 120_000;
+
+/** A persistent volume as it lies on a host. */
+export type Volume = {
+  readonly id: string;
+  marker: string | undefined;
+  hasFiles: boolean;
+  data: Map<number, number>;
+  /** The node on it has left its ring: Cassandra does not start on it any more. */
+  hasLeft?: true;
+  /** Whose database has been on it. */
+  node?: string;
+  cluster?: string;
+};
+
+export type DatabaseProcess = {
+  readonly task: NodeTask;
+  readonly volume: Volume;
+  readonly hostname: string;
+  state: "starting" | "serving" | "left";
+  hangs: boolean;
+  readonly startedMs: number;
+  readonly readyMs: number;
+  readonly exit: (how: string) => void;
+};
+
+type Write = { version: number; harm: number };
+
+export class Ring {
+  readonly name: string;
+  readonly kind: string;
+  readonly #world: World;
+  /** Members by node id, with the volume that holds their part. */
+  readonly members = new Map<string, Volume>();
+  readonly processes = new Map<string, DatabaseProcess>();
+  /** Nodes that have left. */
+  readonly leavers = new Set<string>();
+  /** Of Riak: who has been staged to join, and by whom the change is led. */
+  readonly #staged = new Set<string>();
+  readonly #down = new Set<string>();
+  /** Whether there has ever been a ring. */
+  #founded = false;
+  #handoffUntilMs = 0;
+  /** The last acknowledged write of each key, and how many of its copies fate has taken since. */
+  readonly #writes = new Map<number, Write>();
+  /** Since when members do not serve. */
+  readonly #awayMs = new Map<string, number>();
+  #order: readonly (readonly [number, string])[] = [];
+
+  constructor(world: World, name: string, kind: string) {
+    this.#world = world;
+    this.name = name;
+    this.kind = kind;
+  }
+
+  isHome(node: string, volume: Volume): boolean {
+    return this.members.get(node) === volume;
+  }
+
+  /** Member processes that answer clients. */
+  serving(node: string): DatabaseProcess | undefined {
+    const process = this.processes.get(node);
+    return process?.state === "serving" && !process.hangs && this.members.has(node) ? process : undefined;
+  }
+
+  #setMember(node: string, volume: Volume | undefined): void {
+    if (volume === undefined) this.members.delete(node);
+    else this.members.set(node, volume);
+    this.#order = [...this.members.keys()].map((member) => [hashOf(member), member] as const).sort(([a], [b]) => a - b);
+  }
+
+  #replicas(key: number, order = this.#order): readonly string[] {
+    const at = hashOf(`key ${key}`);
+    const first = order.findIndex(([hash]) => hash >= at);
+    const from = first === -1 ? 0 : first;
+    return Array.from(
+      { length: Math.min(COPIES, order.length) },
+      (_, index) => order[(from + index) % order.length]?.[1] ?? "",
+    );
+  }
+
+  /** A process begins on a volume. */
+  start(process: DatabaseProcess): void {
+    const { task, volume } = process;
+    const { checks, timeline } = this.#world;
+    for (const ring of this.#world.rings.values()) {
+      for (const [node, other] of ring.processes) {
+        if (other.volume === volume)
+          checks.fail("two processes", `"${task.node}" starts on the volume that "${node}" uses`);
+        if (node === task.node)
+          checks.fail("two processes", `"${node}" starts on ${process.hostname} and lives on ${other.hostname}`);
+      }
+    }
+    if (this.members.has(task.node) && !volume.hasFiles && checks.hasRun(task.node))
+      checks.fail("empty start", `member "${task.node}" starts on an empty volume under its old identity`);
+    if (volume.node !== undefined && volume.node !== task.node && volume.hasFiles)
+      checks.fail("foreign data", `"${task.node}" starts on the data of "${volume.node}"`);
+    volume.hasFiles = true;
+    volume.node = task.node;
+    volume.cluster = task.cluster;
+    this.processes.set(task.node, process);
+    timeline.say(`database ${task.node}: starts on ${process.hostname}, volume ${volume.id}`);
+  }
+
+  end(node: string, how: string): void {
+    if (!this.processes.delete(node)) return;
+    this.#awayMs.set(node, this.#world.nowMs);
+    this.#world.timeline.say(`database ${node}: ends ${how}`);
+    // A claimant that goes away forgets what was staged.
+    if (this.members.keys().next().value === node) this.#staged.clear();
+  }
+
+  /** What the probes of a node's process say. */
+  health(process: DatabaseProcess): Health {
+    const { task } = process;
+    if (process.state === "left") return { phase: "left", detail: "left" };
+    if (process.state === "serving") return { phase: "serving", detail: "serves" };
+    if (this.#world.nowMs < process.readyMs) return { phase: "starting", detail: "starts" };
+    if (process.volume.hasLeft === true && this.kind !== "riak") {
+      this.#world.timeline.at(1, () => process.exit("with code 3: it was decommissioned"));
+      return { phase: "starting", detail: "was decommissioned" };
+    }
+    if (this.members.has(task.node)) return this.#serve(process);
+    return this.kind === "riak" ? this.#standAlone(process) : this.#bootstrap(process);
+  }
+
+  #serve(process: DatabaseProcess): Health {
+    process.state = "serving";
+    this.#awayMs.delete(process.task.node);
+    this.#down.delete(process.task.node);
+    this.#repair();
+    this.#world.timeline.say(`database ${process.task.node}: serves`);
+    return { phase: "serving", detail: "serves" };
+  }
+
+  /** Every new Riak node is a ring of its own; the first one is the ring that the others join. */
+  #standAlone(process: DatabaseProcess): Health {
+    if (!this.#founded || this.#isDead()) this.#found(process);
+    return this.#serve(process);
+  }
+
+  /** Whether no member can ever come back: all their volumes are gone. */
+  #isDead(): boolean {
+    const volumes = new Set(this.#world.agents.flatMap((agent) => [...agent.volumes.values()]));
+    return [...this.members.values()].every((volume) => !volumes.has(volume) || !volume.hasFiles);
+  }
+
+  #found(process: DatabaseProcess): void {
+    this.#founded = true;
+    // Of a ring before it nothing is left, by fate or by an operator's will.
+    this.#writes.clear();
+    for (const node of this.members.keys()) this.#setMember(node, undefined);
+    this.#setMember(process.task.node, process.volume);
+    this.#world.timeline.say(`ring ${this.name}: founded by ${process.task.node}`);
+  }
+
+  #bootstrap(process: DatabaseProcess): Health {
+    const { task } = process;
+    const self = `${task.hostname}:${task.ports["storage"]}`;
+    if (task.seeds.includes(self)) {
+      if (this.#founded && this.members.size > 0)
+        this.#world.checks.fail(
+          "second ring",
+          `"${task.node}" founds a ring of its own beside that of ${[...this.members.keys()].join(", ")}`,
+        );
+      this.#found(process);
+      return this.#serve(process);
+    }
+    const away = [...this.members.keys()].find((node) => this.serving(node) === undefined);
+    if (away !== undefined) return { phase: "starting", detail: `JOINING, ${away} does not serve` };
+    this.#setMember(task.node, process.volume);
+    this.#world.timeline.say(`ring ${this.name}: ${task.node} has joined`);
+    return this.#serve(process);
+  }
+
+  /** Every serving copy gets the newest of what the serving ones have, as hints and repairs do. */
+  #repair(others: readonly Volume[] = []): void {
+    for (const key of this.#writes.keys()) {
+      const volumes = this.#replicas(key).flatMap((node) => this.serving(node)?.volume ?? []);
+      const newest = Math.max(0, ...[...volumes, ...others, ...this.#holders()].map(({ data }) => data.get(key) ?? 0));
+      if (newest > 0) for (const { data } of volumes) data.set(key, newest);
+    }
+  }
+
+  /** Volumes of all serving members: a change of owners streams from those before it. */
+  #holders(): readonly Volume[] {
+    return [...this.members].flatMap(([node, volume]) => (this.serving(node) === undefined ? [] : [volume]));
+  }
+
+  /** A client writes at QUORUM; what is acknowledged is remembered. */
+  write(): void {
+    if (this.members.size === 0) return;
+    const key = this.#world.delay("key", 0, KEYS - 1);
+    const replicas = this.#replicas(key);
+    const live = replicas.flatMap((node) => this.serving(node) ?? []);
+    if (live.length < Math.floor(replicas.length / 2) + 1) return;
+    const version = (this.#writes.get(key)?.version ?? 0) + 1;
+    for (const { volume } of live) volume.data.set(key, version);
+    this.#writes.set(key, { version, harm: COPIES - live.length > 1 ? 1 : 0 });
+  }
+
+  /** Copies on a volume are gone by fate or by an operator's will. */
+  harmed(volume: Volume): void {
+    for (const [key, write] of this.#writes) if ((volume.data.get(key) ?? 0) >= write.version) write.harm += 1;
+  }
+
+  /** All nodes serve: what was acknowledged is there, unless fate took more copies than the ring bears. */
+  checkWrites(): void {
+    for (const [key, { version, harm }] of this.#writes) {
+      const found = Math.max(0, ...this.#replicas(key).map((node) => this.serving(node)?.volume.data.get(key) ?? 0));
+      if (found < version && harm < 2)
+        this.#world.checks.fail(
+          "lost write",
+          `key ${key} of "${this.name}" was acknowledged at version ${version}, found ${found}`,
+        );
+    }
+  }
+
+  /** A member is about to be stopped by us: every replica set that it is in must keep a quorum, as far as can be known. */
+  checkKill(node: string): void {
+    if (this.serving(node) === undefined || this.members.size < COPIES) return;
+    const isKnownAway = (other: string): boolean =>
+      (this.#awayMs.get(other) ?? Infinity) + NOTICED_MS < this.#world.nowMs;
+    for (let key = 0; key < KEYS; key++) {
+      const replicas = this.#replicas(key);
+      if (!replicas.includes(node)) continue;
+      const left = replicas.filter((other) => other !== node && !isKnownAway(other));
+      if (left.length < 2)
+        this.#world.checks.fail(
+          "quorum",
+          `"${node}" is stopped while only ${left.join(", ") || "nobody"} of ${replicas.join(", ")} serves`,
+        );
+    }
+  }
+
+  /** Does one admin operation for a node's executor, as far as it goes now. */
+  operate({ node, operation, args }: Pick<AdminTask, "node" | "operation" | "args">): Verdict {
+    const again = (detail: string): Verdict => ({ type: "again", afterMs: 3000, detail });
+    const done: Verdict = { type: "done", detail: operation };
+    if (this.serving(node) === undefined && operation !== "join") return again(`${node} is no serving member`);
+    switch (operation) {
+      case "decommission":
+        return this.#leave(node);
+      case "leave":
+        return this.#leave(args["node"] ?? node);
+      case "join":
+        return this.#stage(node, args["to"] ?? "");
+      case "commit":
+        return this.#commit((args["nodes"] ?? "").split(","));
+      case "settle": {
+        const away = [...this.members.keys()].find(
+          (member) => this.serving(member) === undefined && !this.#down.has(member),
+        );
+        if (away !== undefined) return again(`${away} does not answer`);
+        return this.#world.nowMs < this.#handoffUntilMs ? again("transfers are going on") : done;
+      }
+      case "down":
+        return this.#markDown(args["node"] ?? "");
+      case "force-remove":
+        return this.#remove(args["node"] ?? "");
+      case "force-replace":
+        return this.#replace(args["old"] ?? "", args["node"] ?? "");
+      default:
+        return done;
+    }
+  }
+
+  #leave(node: string): Verdict {
+    const process = this.processes.get(node);
+    const volume = this.members.get(node);
+    if (volume === undefined) return { type: "done", detail: `${node} is not in the ring` };
+    const away = [...this.members.keys()].find((member) => this.serving(member) === undefined);
+    if (away !== undefined) return { type: "again", afterMs: 5000, detail: `${away} does not serve` };
+    if (this.members.size === 1) return { type: "failed", detail: "the last member cannot leave" };
+    this.#setMember(node, undefined);
+    volume.hasLeft = true;
+    this.leavers.add(node);
+    this.#repair([volume]);
+    this.#handoffUntilMs = this.#world.nowMs + 10_000;
+    this.#world.timeline.say(`ring ${this.name}: ${node} has left`);
+    if (process !== undefined) {
+      process.state = "left";
+      if (this.kind === "riak") this.#world.timeline.at(1000, () => process.exit("with code 0"));
+    }
+    return { type: "done", detail: "left" };
+  }
+
+  #stage(node: string, to: string): Verdict {
+    if (this.members.has(node)) return { type: "done", detail: "is a member" };
+    if (this.serving(to) === undefined) return { type: "again", afterMs: 3000, detail: `${to} is not reachable` };
+    this.#staged.add(node);
+    return { type: "done", detail: "staged" };
+  }
+
+  #commit(nodes: readonly string[]): Verdict {
+    for (const node of nodes) {
+      const process = this.processes.get(node);
+      if (this.members.has(node)) continue;
+      if (!this.#staged.has(node)) return { type: "failed", detail: `${node} is not in the ring` };
+      if (process?.state !== "serving") return { type: "again", afterMs: 3000, detail: `${node} does not answer` };
+    }
+    for (const node of nodes) this.#join(node);
+    return { type: "done", detail: "committed" };
+  }
+
+  #join(node: string): void {
+    const process = this.processes.get(node);
+    this.#staged.delete(node);
+    if (process === undefined || this.members.has(node)) return;
+    this.#setMember(node, process.volume);
+    this.#repair();
+    this.#handoffUntilMs = this.#world.nowMs + 10_000;
+    this.#world.timeline.say(`ring ${this.name}: ${node} has joined`);
+  }
+
+  #markDown(node: string): Verdict {
+    if (!this.members.has(node)) return { type: "done", detail: `${node} is not in the ring` };
+    if (this.processes.has(node)) return { type: "failed", detail: `${node} is up` };
+    this.#down.add(node);
+    return { type: "done", detail: "marked as down" };
+  }
+
+  #remove(node: string): Verdict {
+    const marked = this.#markDown(node);
+    if (marked.type !== "done") return marked;
+    this.#setMember(node, undefined);
+    this.#repair();
+    return { type: "done", detail: "removed" };
+  }
+
+  #replace(old: string, node: string): Verdict {
+    if (this.members.has(node)) return { type: "done", detail: "replaced" };
+    if (!this.#staged.has(node)) return { type: "failed", detail: `${node} is not staged to join` };
+    const marked = this.#remove(old);
+    if (marked.type !== "done") return marked;
+    this.#join(node);
+    return { type: "done", detail: "replaced" };
+  }
+}
