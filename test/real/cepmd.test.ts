@@ -1,6 +1,7 @@
 // cEPMD as the compiled binary, with real Erlang nodes and a real ZooKeeper: alone in epmd's place, and one an agent, where the
 // agents are network namespaces with addresses of their own if the machine allows.
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { openStore } from "../../src/store/io/open.ts";
 import { play, readRecording } from "./epmd/exchange.ts";
 import { type EpmdModule, Erlang, type ErlangNode } from "./erlang.ts";
 import { Lines } from "./lines.ts";
@@ -299,6 +300,15 @@ describe("one an agent, through ZooKeeper", () => {
       return names === "1" ? await nodeAt(1).eval("erlang:system_info(creation)") : undefined;
     });
     expect(again).toBe(creation);
+    const store = await openStore(zookeeper.url("/cepmd-test"), { root: "/ringmaster/demo" });
+    const record = await store.read("epmd/demo-1");
+    await store.close();
+    expect(record?.value).toMatchObject({
+      schema: 1,
+      name: "demo-1",
+      host: place(1).address,
+      creation: Number(creation),
+    });
     // The connection is made anew, so that the name is looked up.
     expect(await nodeAt(0).eval(`erlang:disconnect_node('${nodeName(1)}')`)).toBe("true");
     await expectAllTalk();

@@ -1,7 +1,7 @@
 // cEPMD's sockets: what a client may and may not do to them.
 import { afterEach, expect, test } from "bun:test";
 import type { Socket } from "bun";
-import { type Cepmd, startCepmd } from "./run.ts";
+import { type Cepmd, type CepmdOptions, startCepmd } from "./run.ts";
 
 const cepmds: Cepmd[] = [];
 const sockets: Socket[] = [];
@@ -11,9 +11,8 @@ afterEach(async () => {
   await Promise.all(cepmds.splice(0).map(async (cepmd) => await cepmd.stop()));
 });
 
-async function start(idleSeconds?: number, addresses = ["127.0.0.1"]): Promise<Cepmd> {
-  const idle = idleSeconds === undefined ? {} : { idleSeconds };
-  const cepmd = await startCepmd({ addresses, port: 0, say: () => undefined, ...idle });
+async function start(changes: Partial<CepmdOptions> = {}): Promise<Cepmd> {
+  const cepmd = await startCepmd({ addresses: ["127.0.0.1"], port: 0, say: () => undefined, ...changes });
   cepmds.push(cepmd);
   return cepmd;
 }
@@ -74,7 +73,7 @@ test("garbage, floods and hurried clients are closed upon, and everybody else is
 });
 
 test("who says nothing, or only a part, is closed upon; a registered node is not", async () => {
-  const { port } = await start(1);
+  const { port } = await start({ idleSeconds: 1 });
   const node = await register(port, "demo");
   const refused = await register(port, "demo");
   const silent = await client(port, "");
@@ -104,8 +103,19 @@ test("an answer of any length reaches a client that reads slowly", async () => {
   ]);
 }, 30_000);
 
+test("connections beyond what the process may open are ended, and there is room again when others end", async () => {
+  const { port } = await start({ openFilesMax: 42 });
+  const nodes: Client[] = [];
+  for (let at = 0; at < 10; at += 1) nodes.push(await register(port, `demo-${at}`));
+  expect(await (await client(port, frame("zdemo-1"))).ended).toBe("");
+  nodes[0]?.socket.terminate();
+  let answer = "";
+  while (answer === "") answer = await (await client(port, frame("zdemo-1"))).ended;
+  expect(answer).toStartWith("w\0\u0004\u00d2");
+});
+
 test("a free port is the same on all addresses", async () => {
-  const { port } = await start(undefined, ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+  const { port } = await start({ addresses: ["127.0.0.1", "127.0.0.2", "127.0.0.3"] });
   await register(port, "demo");
   for (const hostname of ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
     expect(await (await client(port, frame("zdemo"), hostname)).ended).toStartWith("w\0");

@@ -8,6 +8,8 @@ import { isLocalOnly, readFrame, readRequest, type Request } from "../wire.ts";
 const IDLE_SECONDS = 60;
 /** epmd stops at about a thousand, the most that select(2) can watch. */
 const CONNECTIONS_MAX = 16_384;
+/** Files that are open besides: Bun's own, the store's. */
+const OTHER_FILES = 32;
 /** What any socket takes at once. */
 const SMALL_BYTES = 4096;
 /** Ports to try when all addresses are to have the same free one. */
@@ -19,6 +21,8 @@ export type ListenOptions = {
   /** 0: any free one, the same on all addresses. */
   readonly port: number;
   readonly idleSeconds?: number;
+  /** Default: this process' own. At the limit Bun would try to accept over and over, so connections end before it. */
+  readonly openFilesMax?: number;
   readonly onRequest: (connection: number, local: boolean, request: Request) => void;
   /** A connection has ended that asked to register a name. */
   readonly onClosed: (connection: number, name: string) => void;
@@ -56,6 +60,7 @@ function isTaken(error: unknown): boolean {
 export class Listening {
   readonly #options: ListenOptions;
   readonly #idleSeconds: number;
+  readonly #connectionsMax: number;
   readonly #kernel = openKernel();
   readonly #sockets = new Map<number, Socket<Connection>>();
   readonly #listeners: TCPSocketListener<Connection>[] = [];
@@ -65,6 +70,8 @@ export class Listening {
   constructor(options: ListenOptions) {
     this.#options = options;
     this.#idleSeconds = options.idleSeconds ?? IDLE_SECONDS;
+    const filesMax = options.openFilesMax ?? this.#kernel?.openFilesMax ?? CONNECTIONS_MAX;
+    this.#connectionsMax = Math.min(CONNECTIONS_MAX, filesMax - OTHER_FILES);
     let { port } = options;
     for (const address of options.addresses) {
       port = this.#listen(address, port);
@@ -104,7 +111,7 @@ export class Listening {
   #opened(socket: Socket<Connection>): void {
     this.#ids += 1;
     socket.data = { id: this.#ids, before: undefined, asked: false, name: undefined, rest: undefined };
-    if (this.#sockets.size >= CONNECTIONS_MAX) {
+    if (this.#sockets.size >= this.#connectionsMax) {
       socket.end();
       return;
     }

@@ -6,6 +6,8 @@ import { listen, type Listening } from "./listen.ts";
 import type { SharedNames } from "./shared.ts";
 
 const TICK_MS = 500;
+/** Names that come or go between two collections. Left to itself the heap grows to several times what lives in it. */
+const COLLECT_EVERY = 1000;
 
 export type CepmdOptions = {
   readonly addresses: readonly string[];
@@ -22,6 +24,7 @@ export type CepmdOptions = {
     readonly sessionTimeoutMs?: number;
   };
   readonly idleSeconds?: number;
+  readonly openFilesMax?: number;
   readonly say: (text: string) => void;
 };
 
@@ -46,6 +49,8 @@ export class Cepmd {
   readonly #events: Event[] = [];
   readonly #ended = Promise.withResolvers<void>();
   #deciding = false;
+  /** Names that were known at the last collection. */
+  #collected = 0;
   #shared: SharedNames | undefined;
   #ticks: Timer | undefined;
   #state: State;
@@ -95,6 +100,14 @@ export class Cepmd {
       for (const action of decision.actions) this.#carryOut(action);
     }
     this.#deciding = false;
+    this.#collect();
+  }
+
+  #collect(): void {
+    const known = this.#state.local.size + this.#state.folder.size;
+    if (Math.abs(known - this.#collected) < COLLECT_EVERY) return;
+    this.#collected = known;
+    Bun.gc(true);
   }
 
   #carryOut(action: Action): void {
