@@ -130,9 +130,10 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   if (after !== undefined) ensureRecovery(draft, after);
 }
 
-/** Whether the master itself did not carry the launch out, so that nothing of the node can be at its place. */
-function neverTook(node: NodeRecord, { state, source }: TaskStatus): boolean {
-  if (node.joined || node.unheard !== true) return false;
-  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR" || node.phase === "launching";
-  return source === "MASTER" && isUntaken;
+/** Whether the launch that made the place was not carried out, so that nothing of the node can be there. */
+function neverTook({ joined, unheard, task, place }: NodeRecord, { state, source }: TaskStatus): boolean {
+  // Reservation and executor of one launch have the same id: at a place from an earlier one there may be data.
+  const isFirst = task !== undefined && task.executor.executorId === place?.reservation;
+  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR" || state === "TASK_GONE_BY_OPERATOR";
+  return !joined && unheard === true && isFirst && isUntaken && source === "MASTER";
 }

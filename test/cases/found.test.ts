@@ -141,6 +141,8 @@ test("a launch that the agent has forgotten, but not its volume, goes on there: 
   scene.status(node.task?.taskId ?? "", "TASK_GONE", { source: "MASTER", reason: "RECONCILIATION" });
   scene.offer(scene.ownOffer(node));
   expect(scene.accepts().map(({ operations }) => operations.map(({ type }) => type))).toEqual([["launch"]]);
+  scene.status(scene.node(1).task?.taskId ?? "", "TASK_DROPPED", { source: "MASTER", reason: "INVALID_OFFERS" });
+  expect([scene.node(1).phase, scene.node(1).place]).toEqual(["down", node.place]);
 });
 
 test("a launch whose executor was heard of keeps its place", () => {
