@@ -137,6 +137,7 @@ async function measureSharing(): Promise<readonly Figure[]> {
     const flags = ["--store", zookeeper.url("/bench"), "--framework", FRAMEWORK, "--host", "127.0.0.1"];
     await using one = await startCepmd(...flags);
     await using other = await startCepmd(...flags);
+    const idle = await settledMb(other.pid);
     const times: number[] = [];
     for (let at = 0; at < REGISTRATIONS; at += 1) {
       const name = `ringmaster-demo-${at}`;
@@ -147,7 +148,6 @@ async function measureSharing(): Promise<readonly Figure[]> {
       (await registered).terminate();
       await until("the name is gone", START_MS, async () => (await ask(other.port, `z${name}`)) === "w\u0001");
     }
-    const idle = await settledMb(other.pid);
     const store = await openStore(zookeeper.url("/bench"), { root: `/ringmaster/${FRAMEWORK}` });
     await fill(store);
     await using late = await startCepmd(...flags);
