@@ -236,7 +236,8 @@ export class Ring {
       const replicas = this.#replicas(key);
       if (!replicas.includes(node)) continue;
       const left = replicas.filter((other) => other !== node && !isKnownAway(other));
-      if (left.length < 2)
+      // An operator's will about another one counts for more.
+      if (left.length < 2 && !replicas.some((other) => this.#world.checks.released.has(other)))
         this.#world.checks.fail(
           "quorum",
           `"${node}" is stopped while only ${left.join(", ") || "nobody"} of ${replicas.join(", ")} serves`,
