@@ -169,7 +169,8 @@ export class Ring {
     const { task } = process;
     const self = `${task.hostname}:${task.ports["storage"]}`;
     if (task.seeds.includes(self)) {
-      if (this.#founded && this.members.size > 0)
+      const kept = [...this.members.keys()].filter((node) => !this.#world.checks.released.has(node));
+      if (this.#founded && kept.length > 0)
         this.#world.checks.fail(
           "second ring",
           `"${task.node}" founds a ring of its own beside that of ${[...this.members.keys()].join(", ")}`,
