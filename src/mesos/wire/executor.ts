@@ -1,6 +1,6 @@
 // The executor API's bytes: calls from plain data to protobuf, events from protobuf to plain data.
 import type { ExecutorCall, ExecutorEvent, ExecutorUpdate, LaunchedTask } from "../executor-api.ts";
-import { enumName, msFromWire, own, present, type Unreadable, v1 } from "./protobuf.ts";
+import { msFromWire, own, present, readEvent, type Unreadable, v1 } from "./protobuf.ts";
 import { labelsToWire } from "./resources.ts";
 
 type WireEvent = v1.executor.Event.$Properties;
@@ -57,25 +57,7 @@ function updateToWire(update: ExecutorUpdate, executorId: string): v1.executor.C
 
 /** The event in one RecordIO frame of the agent's stream. Never throws. */
 export function decodeExecutorEvent(bytes: Uint8Array): ExecutorEvent | Unreadable {
-  try {
-    const event = Event.decode(bytes);
-    return (
-      eventFromWire(event) ?? {
-        type: "unreadable",
-        reason: `The agent sent an event of type ${typeText(event)}, which has no meaning here`,
-      }
-    );
-  } catch (error) {
-    return {
-      type: "unreadable",
-      reason: `Cannot read an event of ${bytes.length} bytes from the agent: ${String(error)}`,
-    };
-  }
-}
-
-function typeText(event: WireEvent): string {
-  const type = own(event, "type");
-  return type === undefined ? "that is not in our protocol" : enumName(Event.Type, type);
+  return readEvent("agent", bytes, (frame) => Event.decode(frame), eventFromWire, Event.Type);
 }
 
 function eventFromWire(event: WireEvent): ExecutorEvent | undefined {

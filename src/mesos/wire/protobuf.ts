@@ -39,3 +39,27 @@ export function durationToWire(ms: number): v1.DurationInfo.$Properties {
 export function msFromWire(time: { readonly nanoseconds: number }): number {
   return time.nanoseconds / 1e6;
 }
+
+/**
+ * The event in one RecordIO frame, by a message's own `decode` and `convert` (undefined: it has no meaning here). `names` are
+ * those of the message's types. Never throws.
+ */
+export function readEvent<W extends { readonly type?: number | null }, E>(
+  sender: "master" | "agent",
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => W,
+  convert: (event: W) => E | undefined,
+  names: Readonly<Record<string, string | number>>,
+): E | Unreadable {
+  try {
+    const event = decode(bytes);
+    const converted = convert(event);
+    if (converted !== undefined) return converted;
+    const type = own(event, "type");
+    const text = type === undefined ? "that is not in our protocol" : enumName(names, type);
+    return { type: "unreadable", reason: `The ${sender} sent an event of type ${text}, which has no meaning here` };
+  } catch (error) {
+    const reason = `Cannot read an event of ${bytes.length} bytes from the ${sender}: ${String(error)}`;
+    return { type: "unreadable", reason };
+  }
+}

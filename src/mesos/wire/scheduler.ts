@@ -1,7 +1,7 @@
 // The scheduler API's bytes: calls from plain data to protobuf, events from protobuf to plain data.
 import type { FrameworkInfo, SchedulerCall, SchedulerEvent } from "../scheduler-api.ts";
 import { inverseOfferFromWire, offerFromWire } from "./offer.ts";
-import { durationToWire, enumName, maybe, own, present, type Unreadable, v1 } from "./protobuf.ts";
+import { durationToWire, maybe, own, present, readEvent, type Unreadable, v1 } from "./protobuf.ts";
 import { operationStatusFromWire, operationToWire, statusFromWire } from "./task.ts";
 
 type WireCall = v1.scheduler.Call.$Properties;
@@ -141,25 +141,7 @@ function aimedCallToWire(
 
 /** The event in one RecordIO frame of the master's stream. Never throws. */
 export function decodeSchedulerEvent(bytes: Uint8Array): SchedulerEvent | Unreadable {
-  try {
-    const event = Event.decode(bytes);
-    return (
-      eventFromWire(event) ?? {
-        type: "unreadable",
-        reason: `The master sent an event of type ${typeText(event)}, which has no meaning here`,
-      }
-    );
-  } catch (error) {
-    return {
-      type: "unreadable",
-      reason: `Cannot read an event of ${bytes.length} bytes from the master: ${String(error)}`,
-    };
-  }
-}
-
-function typeText(event: WireEvent): string {
-  const type = own(event, "type");
-  return type === undefined ? "that is not in our protocol" : enumName(Event.Type, type);
+  return readEvent("master", bytes, (frame) => Event.decode(frame), eventFromWire, Event.Type);
 }
 
 function eventFromWire(event: WireEvent): SchedulerEvent | undefined {
