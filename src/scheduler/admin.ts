@@ -12,21 +12,16 @@ import { forgetKill } from "./kills.ts";
 import { ADMIN, ownResources } from "./launch.ts";
 import { memberOf, nodesInOrder } from "./members.ts";
 import type { ClusterState, NodeRecord, PlanRecord, State, Step } from "./state.ts";
-import { failureOf } from "./status-words.ts";
+import { backoffReason, failureOf } from "./status-words.ts";
 
 /** Wait before an admin task that failed is tried again: the ring may not be ready for it yet. */
 const RETRY: Backoff = { initialMs: 5000, factor: 2, maxMs: 300_000, jitter: 0.2 };
 
 /** Why the step's task must not be launched now; empty: it may. */
 export function adminReasons(node: NodeRecord, step: Step, nowMs: number): readonly Reason[] {
-  const reasons: Reason[] = [];
-  if (step.trouble !== undefined && nowMs < step.trouble.retryAtMs) {
-    reasons.push({
-      check: "back-off",
-      found: `${step.trouble.failures} failures in a row, the last: ${step.trouble.last.message}`,
-      wanted: `the next try at ${new Date(step.trouble.retryAtMs).toISOString()}`,
-    });
-  }
+  const { failures = 0, retryAtMs = 0, last } = step.trouble ?? {};
+  const backoff = backoffReason(nowMs, failures, retryAtMs, last?.message ?? "unknown");
+  const reasons: Reason[] = backoff === undefined ? [] : [backoff];
   if (node.phase !== "running" || !node.healthy) {
     const found = node.phase === "running" ? "running, its probes fail" : node.phase;
     reasons.push({ check: `node ${node.id}`, found, wanted: "running and healthy" });

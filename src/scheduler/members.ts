@@ -4,6 +4,7 @@ import type { Database } from "../databases/database.ts";
 import type { Member } from "../databases/node.ts";
 import type { Reason } from "../std/reason.ts";
 import type { ClusterState, NodeRecord } from "./state.ts";
+import { backoffReason } from "./status-words.ts";
 
 /** The database of a cluster. Throws when this binary does not have it: the record is from a newer one. */
 export function databaseOf(cluster: ClusterState): Database {
@@ -41,18 +42,11 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
     const found = node.lastFailure?.message ?? "its data is gone";
     return [{ check: "data", found, wanted: "its volume, or a replacement of the node" }];
   }
-  const reasons: Reason[] = [];
-  if (nowMs < node.retryAtMs) {
-    reasons.push({
-      check: "back-off",
-      found: `${node.failures} failures in a row, the last: ${node.lastFailure?.message ?? "unknown"}`,
-      wanted: `the next try at ${new Date(node.retryAtMs).toISOString()}`,
-    });
-  }
+  const last = node.lastFailure?.message ?? "unknown";
+  const backoff = backoffReason(nowMs, node.failures, node.retryAtMs, last);
   const members = nodesInOrder(cluster).map(memberOf);
   const turn = databaseOf(cluster).mayStart(cluster.record.spec, members, memberOf(node));
-  if (turn !== undefined) reasons.push(turn);
-  return reasons;
+  return [backoff, turn].filter((reason) => reason !== undefined);
 }
 
 /**

@@ -132,7 +132,7 @@ class Round {
     if (agent === undefined || launched === undefined) return this.#missed(agent, node.place?.reservation ?? "");
     const current = state.plans.get(plan.id) ?? plan;
     const begun: Step = { ...launched.step, startedMs: step.startedMs ?? this.#draft.nowMs };
-    this.#draft.putFramework({ ...state.framework, launches: state.framework.launches + 1 });
+    this.#countLaunch();
     this.#draft.putPlan({ ...current, steps: current.steps.with(index, begun) });
     this.#asked.add(node.id);
     this.#add(agent.agentId, launched.operations);
@@ -172,13 +172,19 @@ class Round {
   #launch(launch: Launch): void {
     const { node, operations } = launch;
     if (node.place === undefined) throw new Error(`Cannot launch node "${node.id}": it has no place`);
-    this.#draft.putFramework({ ...this.#draft.state.framework, launches: this.#draft.state.framework.launches + 1 });
+    this.#countLaunch();
     this.#draft.putNode(node);
     const explanations = new Map(this.#draft.state.explanations);
     explanations.delete(node.id);
     this.#draft.set({ explanations });
     this.#launched.add(node.place.agentId);
     this.#add(node.place.agentId, operations);
+  }
+
+  /** The number that the launch has taken is never used again. */
+  #countLaunch(): void {
+    const { framework } = this.#draft.state;
+    this.#draft.putFramework({ ...framework, launches: framework.launches + 1 });
   }
 
   #add(agentId: string, operations: readonly Operation[]): void {
@@ -234,7 +240,7 @@ function explain(
     if (agents.size >= EXPLAINED_AGENTS && !agents.has(agent.agentId)) break;
     agents.set(agent.agentId, { hostname: agent.hostname, reasons });
   }
-  draft.set({ explanations: new Map(draft.state.explanations).set(node.id, { atMs: draft.nowMs, agents }) });
+  draft.set({ explanations: new Map(draft.state.explanations).set(node.id, { agents }) });
 }
 
 /** Asks for offers when something new is wanted, and for none when nothing is. */

@@ -181,7 +181,6 @@ export type ClusterState = { readonly record: ClusterRecord; readonly nodes: Rea
 
 /** Why the offers of late did not do for a node: by agent id, bounded. */
 export type Explanation = {
-  readonly atMs: number;
   readonly agents: ReadonlyMap<string, { readonly hostname: string; readonly reasons: readonly Reason[] }>;
 };
 

@@ -1,6 +1,7 @@
-// A status update that ended a task, as the failure that is kept and shown.
+// Failures in words: how a task's end is kept, and why the next try waits.
 import { FAILURE_LABEL, type NodeFailure } from "../databases/node.ts";
 import type { TaskStatus } from "../mesos/task.ts";
+import type { Reason } from "../std/reason.ts";
 import type { Failure } from "./state.ts";
 
 export function failureOf(nowMs: number, status: TaskStatus): Failure {
@@ -16,4 +17,14 @@ export function failureOf(nowMs: number, status: TaskStatus): Failure {
 
 function isNodeFailure(kind: string | undefined): kind is NodeFailure {
   return kind === "empty-volume" || kind === "foreign-volume";
+}
+
+/** Why the next try after so many failures waits; undefined: it is due. */
+export function backoffReason(nowMs: number, failures: number, retryAtMs: number, last: string): Reason | undefined {
+  if (nowMs >= retryAtMs) return undefined;
+  return {
+    check: "back-off",
+    found: `${failures} failures in a row, the last: ${last}`,
+    wanted: `the next try at ${new Date(retryAtMs).toISOString()}`,
+  };
 }

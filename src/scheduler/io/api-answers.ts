@@ -1,7 +1,7 @@
 // What all routes of the API share: finding things, running commands, and errors as problem+json.
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { type Problem, ProblemSchema } from "../../databases/api.ts";
+import { AcceptedSchema, type Problem, ProblemSchema } from "../../databases/api.ts";
 import type { Fault } from "../../std/reason.ts";
 import type { Command, Reply } from "../events.ts";
 import type { ClusterState, NodeRecord, State } from "../state.ts";
@@ -34,6 +34,14 @@ export const json = <T extends z.ZodType>(schema: T, description: string) => ({
   description,
   content: { "application/json": { schema } },
 });
+/** What a change may be answered with: it is saved, and a plan does it. */
+export const changed = {
+  202: json(AcceptedSchema, "Saved; the plan does it"),
+  400: problem,
+  404: problem,
+  409: problem,
+  503: problem,
+};
 export const ClusterParam = z.object({ cluster: z.string() });
 export const NodeParam = z.object({ cluster: z.string(), node: z.string() });
 

@@ -2,7 +2,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { AcceptedSchema, ClustersViewSchema, ClusterViewSchema, EndpointsViewSchema } from "../../databases/api.ts";
+import { ClustersViewSchema, ClusterViewSchema, EndpointsViewSchema } from "../../databases/api.ts";
 import { ClusterBodySchema } from "../../databases/spec.ts";
 import { endpointsOf } from "../endpoints.ts";
 import { clusterView, endpointsView } from "../views.ts";
@@ -10,6 +10,7 @@ import {
   type Api,
   type ApiScheduler,
   bodyOf,
+  changed,
   ClusterParam,
   command,
   findCluster,
@@ -18,14 +19,6 @@ import {
   problem,
   Refusal,
 } from "./api-answers.ts";
-
-const changed = {
-  202: json(AcceptedSchema, "Saved; the plan does it"),
-  400: problem,
-  404: problem,
-  409: problem,
-  503: problem,
-};
 
 export function addClusterRoutes(app: Api, scheduler: ApiScheduler): void {
   addReads(app, scheduler);

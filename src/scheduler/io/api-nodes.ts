@@ -1,12 +1,13 @@
 // Routes of nodes: what they are, what is done to them, and what their executors answer.
 import { createRoute, z } from "@hono/zod-openapi";
-import { AcceptedSchema, NodeReadSchema, NodesViewSchema, NodeViewSchema } from "../../databases/api.ts";
+import { NodeReadSchema, NodesViewSchema, NodeViewSchema } from "../../databases/api.ts";
 import type { Command } from "../events.ts";
 import { nodeView } from "../views.ts";
 import {
   type Api,
   type ApiScheduler,
   bodyOf,
+  changed,
   ClusterParam,
   command,
   findCluster,
@@ -18,13 +19,6 @@ import {
 } from "./api-answers.ts";
 import { askExecutor } from "./node-api.ts";
 
-const changed = {
-  202: json(AcceptedSchema, "Saved; the plan does it"),
-  400: problem,
-  404: problem,
-  409: problem,
-  503: problem,
-};
 const read = { 200: json(NodeReadSchema, "What the node answered"), 404: problem, 502: problem };
 
 const ArgsSchema = z.record(z.string(), z.string());
