@@ -1,7 +1,7 @@
 // The demo's Cassandra: three nodes in three racks, a row written through one and read through another.
 import { join } from "node:path";
-import { Client } from "cassandra-driver";
 import type { EndpointsView } from "../src/databases/api.ts";
+import { throughNode } from "../test/real/cassandra/client.ts";
 import { cassandraPackage } from "../test/real/cassandra/package.ts";
 import { SMALL_PROFILE } from "../test/real/cassandra/small-profile.ts";
 import { BINARY, type Scheduler, until } from "../test/real/ringmaster.ts";
@@ -52,19 +52,4 @@ async function deploy(scheduler: Scheduler, name: string, archive: string, direc
   if (read !== TEXT) throw new Error(`Cannot trust the ring: wrote "${TEXT}", read "${read}"`);
   say(`read  "${read}" through ${third.node}`);
   say(`CQL: ${endpoints["native"]?.join(", ")}`);
-}
-
-/** Runs `use` with a CQL client that talks to this one node, at quorum. */
-async function throughNode<T>(node: EndpointsView["nodes"][number], use: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({
-    contactPoints: [`${node.hostname}:${node.ports["native"]}`],
-    localDataCenter: "dc1",
-    queryOptions: { consistency: 4 },
-  });
-  try {
-    await client.connect();
-    return await use(client);
-  } finally {
-    await client.shutdown();
-  }
 }

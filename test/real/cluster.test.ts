@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client } from "cassandra-driver";
+import type { Client } from "cassandra-driver";
 import type { Accepted, EndpointsView, NodeView, PlanView } from "../../src/databases/api.ts";
+import { throughNode } from "./cassandra/client.ts";
 import { cassandraPackage } from "./cassandra/package.ts";
 import { SMALL_PROFILE } from "./cassandra/small-profile.ts";
 import { startMesos, type Agent, type Mesos } from "./mesos/mesos.ts";
@@ -97,21 +98,11 @@ async function tasks(): Promise<{ readonly live: readonly MesosTask[]; readonly 
 }
 
 /** Runs `use` with a CQL client that talks to this node only. */
-async function throughNode<T>(number: number, use: (client: Client) => Promise<T>): Promise<T> {
+async function through<T>(number: number, use: (client: Client) => Promise<T>): Promise<T> {
   const view = await scheduler.json<EndpointsView>("cluster", "endpoints", "demo");
   const node = view.nodes.find((candidate) => candidate.node === `ringmaster-demo-${number}`);
   if (node === undefined) throw new Error(`node ${number} has no endpoint`);
-  const client = new Client({
-    contactPoints: [`${node.hostname}:${node.ports["native"]}`],
-    localDataCenter: "dc1",
-    queryOptions: { consistency: 4 },
-  });
-  try {
-    await client.connect();
-    return await use(client);
-  } finally {
-    await client.shutdown();
-  }
+  return throughNode(node, use);
 }
 
 async function rows(client: Client): Promise<readonly number[]> {
@@ -227,7 +218,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
   test(
     "serves one ring: what is written through one node is read through another",
     async () => {
-      await throughNode(1, async (client) => {
+      await through(1, async (client) => {
         await client.execute("CREATE KEYSPACE test WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}");
         await client.execute("CREATE TABLE test.rows (id int PRIMARY KEY)");
         for (let id = 0; id < 20; id++)
@@ -235,7 +226,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
         const { rows: peers } = await client.execute("SELECT rack FROM system.peers_v2");
         expect(peers.map((row) => String(row["rack"])).toSorted()).toHaveLength(2);
       });
-      expect(await throughNode(3, rows)).toEqual(Array.from({ length: 20 }, (_, id) => id));
+      expect(await through(3, rows)).toEqual(Array.from({ length: 20 }, (_, id) => id));
       const { out } = await scheduler.cli("node", "status", "demo", "ringmaster-demo-1");
       expect(out.split("\n").filter((line) => /\sUN\s/.test(line))).toHaveLength(3);
     },
@@ -261,7 +252,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
         phase: "running",
       } as never);
       expect(after?.taskId).not.toBe(before?.taskId);
-      expect(await throughNode(2, rows)).toEqual(Array.from({ length: 20 }, (_, id) => id));
+      expect(await through(2, rows)).toEqual(Array.from({ length: 20 }, (_, id) => id));
     },
     6 * MINUTE,
   );
