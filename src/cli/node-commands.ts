@@ -46,7 +46,7 @@ const CHANGES = [
   [
     "replace",
     "put a new node into the place of one whose data is gone",
-    "Puts a new node into the place of one that is lost, unreachable or down. The old one's data is given up.",
+    "Puts a new node into the place of one that is lost, unreachable, down or stopped. The old one's data is given up.",
     "replaced",
   ],
 ] as const;

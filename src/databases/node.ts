@@ -16,6 +16,8 @@ export type NodeTask = {
   readonly generation: number;
   /** Whether the volume must already hold this node's data: then an empty one is refused, never filled anew. */
   readonly expectData: boolean;
+  /** Whether a process of this node may have been on the volume: then one without its marker is refused as well. */
+  readonly expectMarker?: boolean;
   /** The agent's host name, as Mesos says it; other nodes reach this one there. */
   readonly hostname: string;
   readonly datacenter: string;

@@ -86,12 +86,21 @@ describe("a volume", () => {
   const mine = JSON.stringify(markerOf(TASK));
   const old = JSON.stringify({ ...markerOf(TASK), generation: 1 });
   const expecting: NodeTask = { ...TASK, expectData: true };
+  const begun: NodeTask = { ...TASK, expectMarker: true };
   const whose = 'Cannot use volume "data" of node "ringmaster-demo-1"';
 
   test.each<readonly [string, NodeTask, readonly string[], string | undefined, string]>([
     ["new", TASK, ["lost+found"], undefined, "fresh"],
     ["of a start that broke off while the marker was written", TASK, ["ringmaster.json.new"], undefined, "fresh"],
     ["of a node that never joined", TASK, ["ringmaster.json", "commitlog"], mine, "ours"],
+    ["that may have been begun, and has its marker", begun, ["ringmaster.json"], mine, "ours"],
+    [
+      "that may have been begun, and was emptied",
+      begun,
+      [],
+      undefined,
+      `empty-volume: ${whose}: found nothing, wanted the node's data`,
+    ],
     ["with the node's data", expecting, ["ringmaster.json", "data"], mine, "ours"],
     ["emptied", expecting, ["lost+found"], undefined, `empty-volume: ${whose}: found nothing, wanted the node's data`],
     [

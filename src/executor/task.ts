@@ -35,6 +35,7 @@ const NODE_CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
   version: text('a version such as "5.0.4"', /^\d[\w.+-]{0,40}$/),
   generation: number("a whole number from 1", 1, 1e9),
   expectData: ["true or false", (value) => typeof value === "boolean"],
+  expectMarker: ["true or false", (value) => typeof value === "boolean"],
   hostname: text("a host name or address", /^[A-Za-z0-9._:-]{1,255}$/),
   datacenter: text("a name", /^[^\n]{1,200}$/),
   rack: text("a name", /^[^\n]{1,200}$/),
@@ -57,7 +58,7 @@ const NODE_CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
   token: text("at least 16 letters, digits and . _ ~ + / = -", /^[A-Za-z0-9._~+/=-]{16,512}$/),
 };
 
-const OPTIONAL: ReadonlySet<string> = new Set<keyof NodeTask>(["oneRack", "store"]);
+const OPTIONAL: ReadonlySet<string> = new Set<keyof NodeTask>(["expectMarker", "oneRack", "store"]);
 /** Not shown when they are wrong: a store's URL may have a password. */
 const SECRET: ReadonlySet<string> = new Set<keyof NodeTask>(["token", "store"]);
 

@@ -34,7 +34,8 @@ export function judgeVolume(node: NodeTask, names: readonly string[], marker: st
     if (node.expectData && data.length === 0) return emptied(whose, "only its marker");
     return { type: "ours" };
   }
-  if (node.expectData) return emptied(whose, data.length === 0 ? "nothing" : `${listed(data)} but no marker`);
+  if (node.expectData || node.expectMarker === true)
+    return emptied(whose, data.length === 0 ? "nothing" : `${listed(data)} but no marker`);
   if (data.length === 0) return { type: "fresh" };
   const message = `Cannot use ${whose}: found ${listed(data)} but no marker, wanted an empty volume`;
   return { type: "refused", failure: "foreign-volume", message };

@@ -7,7 +7,7 @@ import { unreachable } from "../std/assert.ts";
 import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
 import { databaseOf, memberOf, nodesInOrder } from "./members.ts";
-import { abortPlan, beginPlan, step, stepsOf } from "./plans.ts";
+import { abortPlan, beginPlan, countNodes, step, stepsOf } from "./plans.ts";
 import {
   activePlans,
   SCHEMA,
@@ -201,7 +201,7 @@ function addNodes(draft: Draft, cluster: ClusterState, count: number): Reply {
 }
 
 function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force: boolean): Reply {
-  const { name, nodes } = cluster.record.spec;
+  const { name } = cluster.record.spec;
   if (cluster.nodes.size <= 1)
     return conflict(`Cannot remove node "${node.id}": it is the last one; destroy cluster "${name}" instead`);
   if (!force && (node.phase !== "running" || !node.healthy)) {
@@ -213,7 +213,7 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
   const no = node.joined ? refusal(cluster, asked) : undefined;
   if (no !== undefined) return no;
   abortPlansOf(draft, node);
-  setCount(draft, name, Math.max(1, nodes - 1));
+  countNodes(draft, name, 1);
   // A node that never was a member has nothing to hand over and no place in the ring.
   if (!node.joined) {
     const steps: readonly Step[] = [step("stop", node.id), { ...step("release", node.id), after: [0] }];
@@ -223,9 +223,10 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
 }
 
 function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Reply {
-  if (old.phase !== "lost" && old.phase !== "unreachable" && old.phase !== "down") {
+  // Of a stopped node's agent nothing is heard: only the operator knows that it never comes back.
+  if (!["lost", "unreachable", "down", "stopped"].includes(old.phase)) {
     return conflict(
-      `Cannot replace node "${old.id}": it is ${old.phase}; only a node that is lost, unreachable or down is replaced`,
+      `Cannot replace node "${old.id}": it is ${old.phase}; only a node that is lost, unreachable, down or stopped is replaced`,
     );
   }
   const no = refusal(cluster, { type: "replace", node: old.id, old: old.id });

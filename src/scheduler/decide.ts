@@ -117,8 +117,9 @@ function repeatReconcile(draft: Draft): void {
   const { connected, unreconciled, reconcile } = draft.state;
   if (!connected || draft.nowMs < reconcile.nextMs) return;
   const named = unreconciled.size > 0 ? [...unreconciled] : tasksOf(draft.state);
-  if (named.length > 0)
-    draft.act({ type: "reconcile", tasks: named.map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) })) });
+  const tasks = named.map((taskId) => ({ taskId, ...agentOf(draft.state, taskId) }));
+  const asked = unreconciled.size > 0 ? tasks : [...tasks, ...emptyPlaces(draft.state)];
+  if (asked.length > 0) draft.act({ type: "reconcile", tasks: asked });
   if (unreconciled.size === 0) draft.act({ type: "reconcile", tasks: [] });
   const delayMs =
     unreconciled.size > 0 ? backoffMs(RECONCILE_BACKOFF, reconcile.attempt, draft.random()) : RECONCILE_ALL_MS;
@@ -132,6 +133,18 @@ function tasksOf(state: State): readonly string[] {
   const nodes = [...state.clusters.values()].flatMap((cluster) => [...cluster.nodes.values()]);
   const steps = [...state.plans.values()].flatMap((plan) => (plan.status === "running" ? plan.steps : []));
   return [...nodes, ...steps].flatMap(({ task }) => task?.taskId ?? []);
+}
+
+/**
+ * Places without a task, each by the id of the task that was there first: Mesos then says so when an operator has marked the
+ * agent as gone. It has no other way to tell.
+ */
+function emptyPlaces(state: State): readonly { readonly taskId: string; readonly agentId: string }[] {
+  const nodes = [...state.clusters.values()].flatMap((cluster) => [...cluster.nodes.values()]);
+  const idle = nodes.filter(({ task }) => task === undefined);
+  return [...idle, ...state.leftovers.values()].flatMap(({ place }) =>
+    place === undefined ? [] : { taskId: `${place.reservation}.server`, agentId: place.agentId },
+  );
 }
 
 function agentOf(state: State, taskId: string): { readonly agentId?: string } {

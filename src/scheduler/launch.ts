@@ -290,6 +290,7 @@ function nodeTask(state: State, cluster: ClusterState, node: NodeRecord, place: 
     version: spec.version,
     generation: node.generation,
     expectData: node.joined,
+    ...(node.begun === true ? { expectMarker: true } : {}),
     hostname: place.hostname,
     datacenter: spec.datacenter,
     rack: self.rack,

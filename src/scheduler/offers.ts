@@ -9,7 +9,7 @@ import { infeasible, type AgentOffer, type Scene } from "./feasible.ts";
 import { needOf, placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
 import { databaseOf, startReasons } from "./members.ts";
 import { rank } from "./rank.ts";
-import { leavePlace, releaseId } from "./release.ts";
+import { isSought, leavePlace, releaseId } from "./release.ts";
 import { REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 import { wants, type Want } from "./wants.ts";
 
@@ -90,6 +90,7 @@ class Round {
       case "release": {
         const agent = this.#agents.get(want.leftover.place.agentId);
         const { state, nowMs } = this.#draft;
+        if (agent === undefined && !isSought(want.leftover, nowMs)) return;
         const operations = agent === undefined ? undefined : releaseLeftover(state, want.leftover, agent, nowMs);
         if (operations === undefined) return this.#missed(agent, want.leftover.place.reservation);
         this.#add(want.leftover.place.agentId, operations);
@@ -247,7 +248,10 @@ function explain(
 export function steerOffers(draft: Draft): void {
   const { offers, connected, unreconciled } = draft.state;
   if (!connected || unreconciled.size > 0) return;
-  const keys = new Set(wants(draft.state, draft.nowMs).map(({ key }) => key));
+  const sought = wants(draft.state, draft.nowMs).filter(
+    (want) => want.type !== "release" || isSought(want.leftover, draft.nowMs),
+  );
+  const keys = new Set(sought.map(({ key }) => key));
   if (keys.size === 0) {
     if (!offers.suppressed) draft.act({ type: "suppress" });
     if (!offers.suppressed || offers.revivedFor.size > 0)

@@ -104,8 +104,10 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       if (node === undefined || node.phase === "running") return "done";
       return node.task === undefined ? current.status : "running";
     case "stop":
-      if (cluster !== undefined && node !== undefined && isRolling(plan) && stopReasons(cluster, node).length > 0)
+      if (cluster !== undefined && node !== undefined && isRolling(plan) && stopReasons(cluster, node).length > 0) {
+        undrain(draft, node);
         return current.status;
+      }
       return node === undefined || stopNode(draft, node, isReleased(plan, node)) ? "done" : "running";
     case "admin":
       // Offers, and what Mesos says of its task, take it further.
@@ -190,10 +192,35 @@ function releaseNode(draft: Draft, node: NodeRecord): boolean {
   return true;
 }
 
-/** Ends a plan before its end: its admin tasks are killed, its nodes stay as they are. */
+/** The node is not stopped after all: its clients may come back. */
+function undrain(draft: Draft, node: NodeRecord): void {
+  if (node.drainUntilMs === undefined || node.phase !== "running") return;
+  const { drainUntilMs: _before, ...serving } = node;
+  draft.putNode(serving);
+}
+
+/** Ends a plan before its end: its admin tasks are killed, its nodes stay as they are and count again. */
 export function abortPlan(draft: Draft, plan: PlanRecord): void {
   for (const { task } of plan.steps) if (task !== undefined) killTask(draft, task.taskId, task.agentId);
   draft.putPlan({ ...plan, status: "aborted", endedMs: draft.nowMs });
+  for (const { type, node: id = "", status } of plan.steps) {
+    const node = draft.state.clusters.get(plan.cluster)?.nodes.get(id);
+    if (type === "stop" && status !== "done" && node !== undefined) undrain(draft, node);
+  }
+  if (plan.kind === "leave") countNodes(draft, plan.cluster, 0);
+}
+
+/** Sets how many nodes the cluster is to have: those that no plan takes away, without so many more. */
+export function countNodes(draft: Draft, name: string, without: number): void {
+  const cluster = draft.state.clusters.get(name);
+  if (cluster === undefined) return;
+  const steps = activePlans(draft.state, name).flatMap((plan) => plan.steps);
+  const going = new Set(
+    steps.flatMap(({ type, node, status }) => (type === "release" && status !== "done" ? node : [])),
+  );
+  const nodes = [...cluster.nodes.keys()].filter((id) => !going.has(id)).length - without;
+  const { record } = cluster;
+  draft.putCluster({ ...record, spec: { ...record.spec, nodes: Math.max(1, nodes) } });
 }
 
 function prunePlans(draft: Draft): void {

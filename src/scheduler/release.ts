@@ -1,8 +1,12 @@
 // Reservations that no node keeps: remembered until Mesos says that they are gone, given back when their agent offers them.
 import type { OperationStatus } from "../mesos/task.ts";
 import type { Draft } from "./draft.ts";
-import { SCHEMA, type LeftoverRecord, type NodeRecord, type Place } from "./state.ts";
+import { SCHEMA, type Failure, type LeftoverRecord, type NodeRecord, type Place } from "./state.ts";
 
+/** How long offers are asked for only to find a leftover in them; after that, for a part of each period. */
+const SEEK_MS = 600_000;
+const SEEK_PERIOD_MS = 3_600_000;
+const SEEK_PART_MS = 60_000;
 /** How long an uncertain reservation is looked for in offers: its agent may be out of sight. */
 const UNCERTAIN_MS = 3_600_000;
 /** After so long a release counts as done where Mesos does not report its end. */
@@ -15,7 +19,7 @@ export function giveBack(draft: Draft, node: NodeRecord, place: Place, certain: 
 
 /** The node may go anywhere; what Mesos has perhaps reserved for it is given back. */
 export function leavePlace(draft: Draft, node: NodeRecord): NodeRecord {
-  const { place, rack: _open, unheard: _silent, ...placeless } = node;
+  const { place, rack: _open, unheard: _silent, begun: _empty, ...placeless } = node;
   if (place !== undefined) giveBack(draft, node, place, false);
   return placeless;
 }
@@ -47,6 +51,29 @@ export function operationStatus(draft: Draft, status: OperationStatus): void {
   if (uuid !== undefined && operationId !== undefined) {
     draft.act({ type: "acknowledgeOperation", operationId, uuid, ...(agentId === undefined ? {} : { agentId }) });
   }
+}
+
+/**
+ * Whether offers are asked for because of the leftover alone. Its agent may never come back, so that is not always: but what
+ * others ask for serves it too.
+ */
+export function isSought({ sinceMs, operation }: LeftoverRecord, nowMs: number): boolean {
+  const ageMs = nowMs - (operation?.sentMs ?? sinceMs);
+  return ageMs < SEEK_MS || ageMs % SEEK_PERIOD_MS < SEEK_PART_MS;
+}
+
+/** The agent never comes back, an operator said: nothing is left to give back on it, and the nodes that it keeps are lost. */
+export function agentGone(draft: Draft, agentId: string, failure: Failure): void {
+  for (const { place } of draft.state.leftovers.values())
+    if (place.agentId === agentId) draft.forgetLeftover(place.reservation);
+  for (const { nodes } of draft.state.clusters.values())
+    for (const node of nodes.values())
+      if (
+        node.place?.agentId === agentId &&
+        node.task === undefined &&
+        (node.phase === "down" || node.phase === "stopped")
+      )
+        draft.putNode({ ...node, phase: "lost", sinceMs: draft.nowMs, lastFailure: failure });
 }
 
 /** Forgets uncertain reservations that did not show up, and releases that an old Mesos will never confirm. */

@@ -107,6 +107,8 @@ export type NodeRecord = {
   readonly generation: number;
   /** Whether the node was a full member once, so that its volume holds data. */
   readonly joined: boolean;
+  /** Set when a task has ended that may have marked the present volume, heard of or not: data is expected there from then on. */
+  readonly begun?: true;
   /** False while the running node's probes fail. */
   readonly healthy: boolean;
   /** Set while a plan is about to stop the running node: until then its clients may finish, and no new ones come. */

@@ -5,7 +5,7 @@ import { adminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
 import { forgetKill, killTask } from "./kills.ts";
 import { ensureRecovery } from "./plans.ts";
-import { leavePlace } from "./release.ts";
+import { agentGone, leavePlace } from "./release.ts";
 import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
 import { failureOf } from "./status-words.ts";
 
@@ -21,6 +21,8 @@ const ORPHANS_KEPT = 1000;
 /** Takes a status update in, and acknowledges it once what it changed is saved. */
 export function taskStatus(draft: Draft, status: TaskStatus): void {
   settle(draft, status.taskId);
+  if (status.state === "TASK_GONE_BY_OPERATOR" && status.agentId !== undefined)
+    agentGone(draft, status.agentId, failureOf(draft.nowMs, status));
   const nodeId = nodeOfTask(status.taskId);
   const node = nodeId === undefined ? undefined : findNode(draft.state, nodeId);
   const admin = findAdminStep(draft.state, status.taskId);
@@ -66,6 +68,8 @@ function isOfLeftover(state: State, nodeId: string | undefined): boolean {
 /** A task whose node or plan has gone on without it: two processes of one node must not live, nor two tasks of one step. */
 function supersededTask(draft: Draft, { taskId, state, agentId }: TaskStatus): void {
   if (isTerminal(state)) return forgetKill(draft, taskId);
+  // Mesos does not see it: it is killed when it shows up, which Mesos tells.
+  if (state === "TASK_UNREACHABLE" || state === "TASK_UNKNOWN") return;
   if (agentId === undefined || draft.state.kills.has(taskId)) return;
   killTask(draft, taskId, agentId);
   draft.act({ type: "note", level: "warn", text: `Task "${taskId}" is superseded and alive: killed` });
@@ -99,7 +103,8 @@ function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
 }
 
 function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
-  const { task: _ended, ...rest } = node;
+  const { task: _ended, ...before } = node;
+  const rest: Omit<NodeRecord, "task"> = isUntouched(status) ? before : { ...before, begun: true };
   forgetKill(draft, status.taskId);
   if (node.phase === "stopping") {
     const stopped = neverTook(node, status) ? leavePlace(draft, rest) : rest;
@@ -130,10 +135,19 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   if (after !== undefined) ensureRecovery(draft, after);
 }
 
+/**
+ * Whether the end of a task proves that its executor never came to the volume. What was heard of it proves nothing: the last
+ * updates go with an agent that is rebooted.
+ */
+function isUntouched({ state, source, reason }: TaskStatus): boolean {
+  if (source === "MASTER") return state === "TASK_DROPPED" || state === "TASK_ERROR";
+  return reason === "CONTAINER_LAUNCH_FAILED" || reason === "TASK_KILLED_DURING_LAUNCH";
+}
+
 /** Whether the launch that made the place was not carried out, so that nothing of the node can be there. */
 function neverTook({ joined, unheard, task, place }: NodeRecord, { state, source }: TaskStatus): boolean {
   // Reservation and executor of one launch have the same id: at a place from an earlier one there may be data.
   const isFirst = task !== undefined && task.executor.executorId === place?.reservation;
-  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR" || state === "TASK_GONE_BY_OPERATOR";
+  const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR";
   return !joined && unheard === true && isFirst && isUntaken && source === "MASTER";
 }

@@ -75,6 +75,8 @@ test("a rolling restart stops no node while another is away, and says so", () =>
   const node = scene.node(3);
   scene.offer(scene.ownOffer(node));
   scene.status(scene.node(3).task?.taskId ?? "", "TASK_RUNNING");
+  scene.nowMs += 10_000;
+  scene.feed({ type: "tick" });
   expect(scene.actions.flatMap((action) => (action.type === "kill" ? [action.taskId] : []))).toEqual([
     scene.node(1).task?.taskId ?? "",
   ]);

@@ -193,7 +193,7 @@ export class Agent {
     const id = resources.find(({ volume }) => volume !== undefined)?.volume?.id;
     const volume = id === undefined ? undefined : this.volumes.get(id);
     if (volume === undefined || this.#world.faults.hit("fetch fails"))
-      return this.executorEnded(container, "before it began: the fetcher failed");
+      return this.executorEnded(container, "before it began: the fetcher failed", "CONTAINER_LAUNCH_FAILED");
     const process = new ExecutorProcess(this.#world, this, container, volume);
     container.process = process;
     this.#subscribe(container, process);
@@ -227,7 +227,7 @@ export class Agent {
       if (container.subscribed) container.process.tell({ type: "kill", taskId, graceMs: task.killGraceMs });
       return;
     }
-    this.#say(taskId, "TASK_KILLED", "killed during the launch");
+    this.#say(taskId, "TASK_KILLED", "killed during the launch", "TASK_KILLED_DURING_LAUNCH");
     container.tasks.delete(taskId);
     if (container.tasks.size === 0) this.executorEnded(container, "unused");
   }
@@ -308,15 +308,14 @@ export class Agent {
     if (!this.#streams.has(taskId)) this.#say(taskId, "TASK_DROPPED", "the agent does not know it", "RECONCILIATION");
   }
 
-  executorEnded(container: Container, how: string): void {
+  executorEnded(container: Container, how: string, reason = "EXECUTOR_TERMINATED"): void {
     const { executorId } = container.executor;
     if (this.containers.get(executorId) !== container) return;
     this.#world.timeline.say(`${this.hostname}: executor ${executorId} ended ${how}`);
     // While the agent is down nobody sees it; the agent finds out when it is back.
     if (!this.running) return;
     this.containers.delete(executorId);
-    for (const taskId of container.tasks.keys())
-      this.#say(taskId, "TASK_FAILED", `executor ended ${how}`, "EXECUTOR_TERMINATED");
+    for (const taskId of container.tasks.keys()) this.#say(taskId, "TASK_FAILED", `executor ended ${how}`, reason);
     this.#toMaster(() => this.#world.master.executorEnded(this, container.executor));
   }
 

@@ -31,7 +31,6 @@ export class Checks {
   readonly #killed = new Set<string>();
   /** Live tasks that Mesos has not yet told the present subscription about. */
   #untold = new Set<string>();
-  readonly #ran = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
@@ -60,15 +59,8 @@ export class Checks {
       if (!this.released.has(node) && this.#world.agents.some((agent) => agent.hasLive(task))) this.#untold.add(task);
   }
 
-  told({ taskId, state }: TaskStatus): void {
+  told({ taskId }: TaskStatus): void {
     this.#untold.delete(taskId);
-    const node = this.#world.master.nodeOf(taskId)?.node;
-    if (state === "TASK_RUNNING" && node !== undefined) this.#ran.add(node);
-  }
-
-  /** Whether a scheduler was ever told that the node runs, so that it can know of its data. */
-  hasRun(node: string): boolean {
-    return this.#ran.has(node);
   }
 
   /** An operation that the master takes. */

@@ -33,6 +33,8 @@ function knowing(change: (state: State, event: Event, isFirst: boolean) => State
   };
 }
 
+const NOTHING_EXPECTED = { expectData: false, expectMarker: false };
+
 function isSave({ type }: Action): boolean {
   return type === "save" || type === "forget";
 }
@@ -160,10 +162,10 @@ export const PLANTED: Readonly<Record<string, { readonly plant: Plant; readonly 
         const decision = executorDecide(state, event);
         const { node } = decision.state;
         const forgiving = decision.actions.map((action) =>
-          action.type === "prepare" ? { ...action, node: { ...action.node, expectData: false } } : action,
+          action.type === "prepare" ? { ...action, node: { ...action.node, ...NOTHING_EXPECTED } } : action,
         );
         return {
-          state: node === undefined ? decision.state : { ...decision.state, node: { ...node, expectData: false } },
+          state: node === undefined ? decision.state : { ...decision.state, node: { ...node, ...NOTHING_EXPECTED } },
           actions: forgiving,
         };
       },

@@ -102,7 +102,7 @@ export class Ring {
           checks.fail("two processes", `"${node}" starts on ${process.hostname} and lives on ${other.hostname}`);
       }
     }
-    if (this.members.has(task.node) && !volume.hasFiles && checks.hasRun(task.node))
+    if (this.members.has(task.node) && !volume.hasFiles)
       checks.fail("empty start", `member "${task.node}" starts on an empty volume under its old identity`);
     if (volume.node !== undefined && volume.node !== task.node && volume.hasFiles)
       checks.fail("foreign data", `"${task.node}" starts on the data of "${volume.node}"`);

@@ -209,9 +209,7 @@ function unfinished(world: World): readonly string[] {
   for (const [id, { sentMs }] of world.master.offers)
     if (world.nowMs - sentMs > 60_000)
       open.push(`offer ${id}: unanswered for ${Math.round((world.nowMs - sentMs) / 1000)} s`);
-  // What was left on an agent that never comes back is looked for in offers.
-  if (!world.master.suppressed && view.leftovers.size === 0)
-    open.push("offers: nothing is wanted, and they are not suppressed");
+  if (!world.master.suppressed) open.push("offers: nothing is wanted, and they are not suppressed");
   return open;
 }
 
