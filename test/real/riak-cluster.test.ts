@@ -151,13 +151,28 @@ describe("a Riak cluster of three nodes", () => {
   );
 
   test(
-    "restarts node after node, and keeps serving",
+    "takes over another version and configuration, node after node, and keeps serving",
     async () => {
       const before = (await nodes()).map(({ taskId }) => taskId);
-      const { plan } = await scheduler.json<Accepted>("cluster", "restart", "demo");
+      const { archive } = await riakPackage("3.2.4");
+      const change = [
+        "--version",
+        "3.2.4",
+        "--package",
+        `file://${archive}`,
+        "--set",
+        "riak.conf.anti_entropy=passive",
+      ];
+      const { plan } = await scheduler.json<Accepted>("cluster", "update", "demo", ...change);
       await planDone(plan, 6 * MINUTE);
-      const after = (await nodes()).map(({ taskId }) => taskId);
-      for (const taskId of after) expect(before).not.toContain(taskId);
+      const after = await nodes();
+      for (const { taskId } of after) expect(before).not.toContain(taskId);
+      for (const node of await serving()) {
+        const stats = await fetch(`http://${node.hostname}:${node.ports["http"]}/stats`);
+        expect(await stats.json()).toMatchObject({ riak_kv_version: "3.2.4" });
+        const conf = await readFile(`/proc/${await erlang(node.node)}/cwd/etc/riak.conf`, "utf8");
+        expect(conf).toContain("\nanti_entropy = passive\n");
+      }
       await expectAllKeys();
     },
     8 * MINUTE,

@@ -1,11 +1,12 @@
 // `bun test/real/riak-package.ts`: makes the stand-in for a Riak package, in the layout of an official relocatable one, out of
-// test/real/standin-riak and this machine's Erlang: build/riak/riak-3.2.3-standin.tar.gz. Made anew when its sources change.
+// test/real/standin-riak and this machine's Erlang: build/riak/riak-VERSION-standin.tar.gz. Made anew when its sources change.
 import { access, chmod, cp, mkdir, readdir, rename, rm, symlink } from "node:fs/promises";
 
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const SOURCE = `${import.meta.dir}/standin-riak`;
 const FOLDER = `${ROOT}/build/riak`;
 
+/** What the stand-in's words were recorded from. */
 export const RIAK_VERSION = "3.2.3";
 
 export type RiakPackage = {
@@ -19,15 +20,18 @@ export type RiakPackage = {
 /** What the release has of Erlang: with the compiler, as Riak's own has it. */
 const APPLICATIONS = ["kernel", "stdlib", "compiler"];
 
-/** The package, made if it is not there yet. Its folder is named after its sources: nobody takes it away under a running node. */
-export async function riakPackage(): Promise<RiakPackage> {
-  const place = `${FOLDER}/standin-${(await sourceStamp()).slice(0, 16)}`;
-  const archive = `riak-${RIAK_VERSION}-standin.tar.gz`;
-  const made: RiakPackage = { version: RIAK_VERSION, folder: place, archive: `${FOLDER}/${archive}` };
+/**
+ * The package, made if it is not there yet: other versions say so and are the same in all else. Its folder is named after its
+ * sources: nobody takes it away under a running node.
+ */
+export async function riakPackage(version: string = RIAK_VERSION): Promise<RiakPackage> {
+  const place = `${FOLDER}/standin-${version}-${(await sourceStamp()).slice(0, 16)}`;
+  const archive = `riak-${version}-standin.tar.gz`;
+  const made: RiakPackage = { version, folder: place, archive: `${FOLDER}/${archive}` };
   if (!(await exists(`${place}/${archive}`))) {
     const fresh = `${place}.${process.pid}`;
     await rm(fresh, { recursive: true, force: true });
-    await makeRelease(`${fresh}/riak`);
+    await makeRelease(`${fresh}/riak`, version);
     await run("pack the stand-in", fresh, ["tar", "-czf", archive, "riak"]);
     // Another process may have been quicker: it has made the same.
     await rename(fresh, place).catch(() => rm(fresh, { recursive: true, force: true }));
@@ -45,15 +49,10 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function makeRelease(riak: string): Promise<void> {
+async function makeRelease(riak: string, version: string): Promise<void> {
   const [erlang = "", erts = "", ...versions] = (await erl(ROOT, ASK_ERLANG)).trim().split("\n");
   const bin = `${riak}/erts-${erts}/bin`;
-  for (const place of [
-    `${riak}/lib/riak-${RIAK_VERSION}/ebin`,
-    `${riak}/releases/${RIAK_VERSION}`,
-    `${riak}/log`,
-    `${riak}/etc`,
-  ])
+  for (const place of [`${riak}/lib/riak-${version}/ebin`, `${riak}/releases/${version}`, `${riak}/log`, `${riak}/etc`])
     await mkdir(place, { recursive: true });
   await cp(`${erlang}/erts-${erts}/bin`, bin, { recursive: true, dereference: true });
   await rm(`${bin}/erl`);
@@ -72,11 +71,12 @@ async function makeRelease(riak: string): Promise<void> {
     const folder = `${name}-${versions[index]}`;
     await cp(`${erlang}/lib/${folder}/ebin`, `${riak}/lib/${folder}/ebin`, { recursive: true });
   }
-  const ebin = `${riak}/lib/riak-${RIAK_VERSION}/ebin`;
+  const ebin = `${riak}/lib/riak-${version}/ebin`;
   const modules = (await readdir(`${SOURCE}/src`)).filter((name) => name.endsWith(".erl")).sort();
   await run("compile the stand-in", `${SOURCE}/src`, ["erlc", "-Werror", "-o", ebin, ...modules]);
-  await cp(`${SOURCE}/src/riak.app`, `${ebin}/riak.app`);
-  await makeBootFiles(riak, erts, versions);
+  const app = await Bun.file(`${SOURCE}/src/riak.app`).text();
+  await Bun.write(`${ebin}/riak.app`, app.replace("VERSION", version));
+  await makeBootFiles(riak, version, erts, versions);
   for (const [file, text] of Object.entries(ETC)) await Bun.write(`${riak}/etc/${file}`, text);
 }
 
@@ -86,19 +86,19 @@ const ASK_ERLANG = `
   [begin application:load(A), {ok, V} = application:get_key(A, vsn), io:format("~s~n", [V]) end || A <- [${APPLICATIONS.join(", ")}]],
   halt().`;
 
-async function makeBootFiles(riak: string, erts: string, versions: readonly string[]): Promise<void> {
-  const place = `${riak}/releases/${RIAK_VERSION}`;
+async function makeBootFiles(riak: string, version: string, erts: string, versions: readonly string[]): Promise<void> {
+  const place = `${riak}/releases/${version}`;
   const base = APPLICATIONS.map((name, index) => `{${name}, "${versions[index]}"}`).slice(0, 2);
-  const all = [...APPLICATIONS.map((name, index) => `{${name}, "${versions[index]}"}`), `{riak, "${RIAK_VERSION}"}`];
+  const all = [...APPLICATIONS.map((name, index) => `{${name}, "${versions[index]}"}`), `{riak, "${version}"}`];
   const release = (name: string, list: readonly string[]): string =>
-    `{release, {"${name}", "${RIAK_VERSION}"}, {erts, "${erts}"}, [${list.join(", ")}]}.\n`;
+    `{release, {"${name}", "${version}"}, {erts, "${erts}"}, [${list.join(", ")}]}.\n`;
   await Bun.write(`${place}/riak.rel`, release("riak", all));
   await Bun.write(`${place}/start_clean.rel`, release("start_clean", base));
   // Paths in a boot file are relative to the root of the release.
   const make = `{ok, _, _} = systools:make_script(N, [silent, no_warn_sasl, {path, ["${riak}/lib/*/ebin"]}])`;
   await erl(place, `[${make} || N <- ["riak", "start_clean"]], halt().`);
   await Bun.write(`${place}/vm.args`, "-name riak@127.0.0.1\n-setcookie riak\n");
-  await Bun.write(`${riak}/releases/start_erl.data`, `${erts} ${RIAK_VERSION}\n`);
+  await Bun.write(`${riak}/releases/start_erl.data`, `${erts} ${version}\n`);
 }
 
 const ETC: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 %% Reads and writes over the ring: three replicas, two of them on disk before a write is acknowledged.
 -module(standin_kv).
--export([put/2, get/1, keys/2, buckets/1, stats/0, count/1]).
+-export([put/2, get/1, keys/2, buckets/1, stats/0, count/1, version/0]).
 
 -define(N_VAL, 3).
 -define(QUORUM, 2).
@@ -87,6 +87,11 @@ everywhere(Function, Args) ->
 
 count(Name) -> ets:update_counter(standin_counters, Name, 1, {Name, 0}).
 
+%% The version that the package was made with.
+version() ->
+    {ok, Version} = application:get_key(riak, vsn),
+    list_to_binary(Version).
+
 %% Some of the keys that Riak's own /stats has.
 stats() ->
     Counted = maps:from_list(ets:tab2list(standin_counters)),
@@ -94,7 +99,7 @@ stats() ->
     #{size := Size} = Ring = standin_cluster:ring(),
     Text = fun(Atom) -> atom_to_binary(Atom) end,
     Memory = erlang:memory(),
-    #{nodename => Text(node()), riak_kv_version => <<"3.2.3">>, storage_backend => <<"stand-in">>,
+    #{nodename => Text(node()), riak_kv_version => version(), storage_backend => <<"stand-in">>,
       node_gets => Total(node_gets), node_gets_total => Total(node_gets),
       node_puts => Total(node_puts), node_puts_total => Total(node_puts),
       pbc_active => Total(pbc_active), pbc_connects_total => Total(pbc_connects_total),

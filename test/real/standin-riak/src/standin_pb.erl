@@ -35,7 +35,7 @@ connection(Socket) ->
 request(1, _) -> [<<2>>];
 request(3, _) -> [[4, field(1, <<"stand">>)]];
 request(5, _) -> [<<6>>];
-request(7, _) -> [[8, field(1, atom_to_binary(node())), field(2, <<"3.2.3">>)]];
+request(7, _) -> [[8, field(1, atom_to_binary(node())), field(2, standin_kv:version())]];
 request(255, _) -> [failure("Security not enabled; STARTTLS not allowed.", 0)];
 request(Code, Body) ->
     case standin_app:kv_is_up() of
