@@ -105,7 +105,9 @@ export type Accepted = z.infer<typeof AcceptedSchema>;
 export const HealthViewSchema = z.object({
   status: z.literal("ok"),
   mesos: z.enum(["connected", "disconnected"]),
-  leader: z.boolean(),
+  leader: z.boolean().describe("Whether this scheduler leads; others of its name stand by"),
+  leaderUrl: z.string().optional().describe("Where a standby sends writes"),
+  instance: z.string().describe("Tells this run of the process from all others"),
   frameworkId: z.string().optional(),
 });
 

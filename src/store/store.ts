@@ -49,6 +49,11 @@ export interface Lock {
   readonly name: string;
   /** Aborted when the lock is lost (session over, taken away) or released; the reason is an Error that says which. */
   readonly lost: AbortSignal;
+  /**
+   * Whether the lock is surely still ours by our own clock: false when the backend has not confirmed it for so long that
+   * somebody else may have it unheard of. A write finds out by itself; ask this before touching anything but the store.
+   */
+  isSurelyHeld(): boolean;
   /** Gives the lock up; never rejects. A store that is away gives it up when it is back, or its session ends first. */
   release(): Promise<void>;
 }
@@ -78,6 +83,11 @@ export interface Store {
   lock(name: string, holder: Json, signal?: AbortSignal): Promise<Lock>;
   /** What the present holder of the lock said about itself. */
   holder(name: string): Promise<Json | undefined>;
+  /**
+   * Takes the lock from a holder that is known to be dead, without waiting for the end of its session; nothing happens unless
+   * `holder` is what the present one says about itself. Should it live all the same, its writes with the lock fail.
+   */
+  evict(name: string, holder: Json): Promise<void>;
   /** Told at every change of the session. "connected" after "lost" comes when ephemeral records and watches are back. */
   onSession(listener: (state: SessionState) => void): void;
   close(): Promise<void>;

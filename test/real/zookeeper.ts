@@ -29,7 +29,7 @@ export type Zookeeper = {
 };
 
 /** Starts a server and waits until it serves. Rejects with an Error that says what to install when there is none. */
-export async function startZookeeper(): Promise<Zookeeper> {
+export async function startZookeeper({ tickMs = TICK_MS }: { readonly tickMs?: number } = {}): Promise<Zookeeper> {
   for (const [file, name] of [
     [SERVER, "zookeeper"],
     [Bun.which("java") ?? "java", "default-jre-headless"],
@@ -40,7 +40,7 @@ export async function startZookeeper(): Promise<Zookeeper> {
   const directory = mkdtempSync(join(tmpdir(), "ringmaster-zookeeper-"));
   for (let tries = 1; ; tries += 1) {
     const port = freePort();
-    await Bun.write(join(directory, "zoo.cfg"), configuration(directory, port));
+    await Bun.write(join(directory, "zoo.cfg"), configuration(directory, port, tickMs));
     const server = new Server(directory, port);
     try {
       await server.start();
@@ -131,12 +131,12 @@ async function isStopped(pid: number, task: string): Promise<boolean> {
   return status === undefined || /^State:\tT/m.test(status);
 }
 
-function configuration(directory: string, port: number): string {
+function configuration(directory: string, port: number, tickMs: number): string {
   const lines = [
     `dataDir=${join(directory, "data")}`,
     "clientPortAddress=127.0.0.1",
     `clientPort=${port}`,
-    `tickTime=${TICK_MS}`,
+    `tickTime=${tickMs}`,
     "admin.enableServer=false",
     "4lw.commands.whitelist=srvr",
     "maxClientCnxns=0",

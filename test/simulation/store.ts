@@ -47,6 +47,7 @@ export class SimulatedStore {
       const lock: HeldLock = {
         name: "leader",
         lost: abort.signal,
+        isSurelyHeld: () => !abort.signal.aborted,
         abort,
         release: () => Promise.resolve(this.free(lock)),
       };
@@ -120,6 +121,7 @@ export class SimulatedStore {
       watch: cannot,
       lock: cannot,
       holder: cannot,
+      evict: cannot,
       onSession: cannot,
       close: () => Promise.resolve(),
     };

@@ -120,6 +120,22 @@ export function sessionTests({ open, openFirst }: Stores): void {
       expect(await waiting).toBeInstanceOf(StoreUnavailable);
     });
 
+    test("is surely held until it is taken away by somebody who names its holder", async () => {
+      const [store, other] = [await openFirst(), await open()];
+      const lock = await store.lock("leader", { host: "a" });
+      await other.evict("leader", { host: "b" });
+      await other.evict("another", { host: "a" });
+      expect([lock.isSurelyHeld(), await other.holder("leader")]).toEqual([true, { host: "a" }]);
+      const waiting = other.lock("leader", { host: "b" });
+      await other.evict("leader", { host: "a" });
+      const next = await waiting;
+      expect(await failure(store.write([], { lock }))).toBeInstanceOf(StoreConflict);
+      await waitUntil("its holder hears of it", () => lock.lost.aborted);
+      expect([lock.isSurelyHeld(), next.isSurelyHeld()]).toEqual([false, true]);
+      await next.release();
+      expect(next.isSurelyHeld()).toBe(false);
+    });
+
     test("fences: writes succeed while it is held and conflict when it is lost", async () => {
       const [store, other] = [await openFirst(), await open()];
       const lock = await store.lock("leader", "a");

@@ -4,6 +4,8 @@ import type { NodeReadSchema } from "../../databases/api.ts";
 import { Failure } from "../failure.ts";
 
 const TIMEOUT_MS = 60_000;
+/** From a scheduler that stands by to the leader, and on when that has changed meanwhile. */
+const MAX_REDIRECTS = 3;
 
 export type Ask = {
   /** The scheduler's base URL, without a slash at its end. */
@@ -43,17 +45,26 @@ export async function askText(request: Ask): Promise<string> {
   const sent = plain ?? (body === undefined ? undefined : JSON.stringify(body));
   let status: number;
   let text: string;
+  let at = `${url}${path}`;
   try {
-    const response = await fetch(`${url}${path}`, {
+    const init: RequestInit = {
       method,
       headers: { accept: "application/json, text/plain", ...(sent === undefined ? {} : { "content-type": type }) },
       ...(sent === undefined ? {} : { body: sent }),
+      redirect: "manual",
       signal: AbortSignal.timeout(Math.min(TIMEOUT_MS, timeoutMs)),
-    });
+    };
+    let response = await fetch(at, init);
+    // A scheduler that stands by sends what it cannot answer to the one that leads.
+    for (let hops = 0; response.status === 307 && hops < MAX_REDIRECTS; hops++) {
+      at = new URL(response.headers.get("location") ?? "", at).href;
+      response = await fetch(at, init);
+    }
     status = response.status;
     text = await response.text();
   } catch (error) {
-    const message = `Cannot reach the scheduler at "${url}": found ${whyText(error)}, wanted a "ringmaster scheduler" there (--url or RINGMASTER_URL says where)`;
+    const sentTo = at.startsWith(url) ? url : new URL(at).origin;
+    const message = `Cannot reach the scheduler at "${sentTo}": found ${whyText(error)}, wanted a "ringmaster scheduler" there (--url or RINGMASTER_URL says where)`;
     throw new Failure("unreachable", message);
   }
   if (status < 200 || status >= 300) throw await refusal(whatOf(request), status, text);

@@ -51,6 +51,8 @@ export type SchedulerConnectionOptions = {
   readonly onEvent: (event: ConnectionEvent) => Promise<void>;
   /** How long the first subscription may take before the connection ends with the reason. Absent: for ever. */
   readonly firstSubscriptionMs?: number;
+  /** Asked right before every call and subscription: while false nothing is sent, and calls fail. */
+  readonly mayCall?: () => boolean;
   readonly log: Log;
 };
 
@@ -63,6 +65,8 @@ export type SchedulerConnection = {
   readonly state: () => ConnectionState;
   /** Resolves when the connection is over for good: with the error that ended it, or with undefined after `close`. */
   readonly ended: Promise<Error | undefined>;
+  /** Breaks the connection off: nothing is sent from now on, not even what waits. `close` then waits for its end. */
+  readonly drop: () => void;
   /** Sends what waits to be sent, then ends the connection, without a further event. `onEvent` must not wait for it. */
   readonly close: () => Promise<void>;
 };
@@ -74,9 +78,13 @@ export function connectScheduler(options: SchedulerConnectionOptions): Scheduler
     send: (call) => connection.send(call),
     state: () => connection.state,
     ended: connection.ended,
+    drop: () => connection.drop(),
     close: () => connection.close(),
   };
 }
+
+/** Why nothing is sent. */
+const MUTE = "another scheduler may lead";
 
 /** No repetition changes this. */
 class Refusal extends Error {
@@ -123,6 +131,12 @@ class Connection {
   send(call: SchedulerCall): void {
     if (this.#calls === undefined) this.#failed(call, { message: "there is no subscription" });
     else this.#calls.push(call);
+  }
+
+  drop(): void {
+    this.#calls?.close("the connection was dropped");
+    void this.#delivery.stop();
+    this.#closing.abort(new Error("the connection was dropped"));
   }
 
   async close(): Promise<void> {
@@ -184,10 +198,16 @@ class Connection {
     throw new Error(failures.join("; "));
   }
 
+  /** Whether this framework may still speak: nothing is sent while another scheduler of it may be at work. */
+  #mayCall(): boolean {
+    return this.#options.mayCall?.() ?? true;
+  }
+
   /** Follows redirects from the master at `base` to the leading one and subscribes there. */
   async #subscribe(base: string): Promise<Opened> {
     for (let redirects = 0, at = base; redirects <= MAX_REDIRECTS; redirects++) {
       await this.#checkVersion(at);
+      if (!this.#mayCall()) throw new Error(`Cannot subscribe at "${at}": ${MUTE}`);
       const url = at + ENDPOINT;
       const controller = new AbortController();
       const signal = AbortSignal.any([this.#closing.signal, controller.signal]);
@@ -253,12 +273,9 @@ class Connection {
   #begin(base: string, streamId: string, frameworkId: string): void {
     const headers = { ...this.#headers, "mesos-stream-id": streamId };
     const send = async (call: SchedulerCall): Promise<CallFailure | undefined> => {
-      const response = await post(
-        base + ENDPOINT,
-        headers,
-        encodeCall(call, frameworkId),
-        AbortSignal.timeout(ANSWER_DEADLINE_MS),
-      );
+      if (!this.#mayCall()) return { message: MUTE };
+      const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(ANSWER_DEADLINE_MS)]);
+      const response = await post(base + ENDPOINT, headers, encodeCall(call, frameworkId), signal);
       if (!response.ok) return { status: response.status, message: await refusalText(response) };
       await response.arrayBuffer();
       return undefined;

@@ -7,10 +7,22 @@ import type { Command, Reply } from "../events.ts";
 import type { ClusterState, NodeRecord, State } from "../state.ts";
 import { Overloaded } from "./run.ts";
 
+/** A scheduler that does not lead. */
+export type StandbyView = {
+  /** The leader's URL, where one is known. */
+  readonly leader: () => string | undefined;
+  /** Brings `state` up to date with the store. */
+  readonly look: () => Promise<void>;
+};
+
 /** What the API needs of the running scheduler. */
 export type ApiScheduler = {
-  /** Undefined while another scheduler leads. */
+  /** What is answered from: the leader's state, or what a standby has read of the store. Undefined: nothing is known yet. */
   readonly state: () => State | undefined;
+  /** Undefined while this scheduler leads. */
+  readonly standby: () => StandbyView | undefined;
+  /** Tells this run of the process from all others. */
+  readonly instance: string;
   /** Rejects with `Overloaded` when too many commands wait, and when the scheduler ends before it could decide. */
   readonly submit: (command: Command) => Promise<Reply>;
   /** Calls back after every change of clusters and nodes, until the returned function is called. */
@@ -82,7 +94,7 @@ const REFUSAL_STATUS = { invalid: 400, exists: 409, conflict: 409, unknown: 404 
 
 export function leading(scheduler: ApiScheduler): State {
   const state = scheduler.state();
-  if (state === undefined) throw new Refusal(503, "This scheduler waits for its turn: another of the same name leads");
+  if (state === undefined) throw new Refusal(503, "Nothing is known yet: no scheduler of this name has led so far");
   return state;
 }
 

@@ -1,10 +1,16 @@
 // Routes of plans.
 import { createRoute, z } from "@hono/zod-openapi";
-import { AcceptedSchema, PlansViewSchema, PlanViewSchema } from "../../databases/api.ts";
+import { AcceptedSchema, PlansViewSchema, type PlanView, PlanViewSchema } from "../../databases/api.ts";
+import type { PlanRecord, State } from "../state.ts";
 import { planView } from "../views.ts";
 import { type Api, type ApiScheduler, command, json, leading, problem, Refusal } from "./api-answers.ts";
 
 export function addPlanRoutes(app: Api, scheduler: ApiScheduler): void {
+  const viewOf = (state: State, plan: PlanRecord): PlanView => {
+    const view = planView(state, plan, scheduler.nowMs());
+    const standby = scheduler.standby();
+    return standby === undefined ? view : asStandby(view, standby.leader());
+  };
   app.openapi(
     createRoute({
       method: "get",
@@ -18,7 +24,7 @@ export function addPlanRoutes(app: Api, scheduler: ApiScheduler): void {
       const { cluster } = c.req.valid("query");
       const plans = [...state.plans.values()].filter((plan) => cluster === undefined || plan.cluster === cluster);
       plans.sort((a, b) => b.createdMs - a.createdMs);
-      return c.json({ plans: plans.map((plan) => planView(state, plan, scheduler.nowMs())) }, 200);
+      return c.json({ plans: plans.map((plan) => viewOf(state, plan)) }, 200);
     },
   );
   app.openapi(
@@ -34,7 +40,7 @@ export function addPlanRoutes(app: Api, scheduler: ApiScheduler): void {
       const { plan: id } = c.req.valid("param");
       const plan = state.plans.get(id);
       if (plan === undefined) throw new Refusal(404, `Cannot find plan "${id}"`);
-      return c.json(planView(state, plan, scheduler.nowMs()), 200);
+      return c.json(viewOf(state, plan), 200);
     },
   );
   app.openapi(
@@ -47,4 +53,18 @@ export function addPlanRoutes(app: Api, scheduler: ApiScheduler): void {
     }),
     async (c) => c.json(await command(scheduler, { type: "abortPlan", plan: c.req.valid("param").plan }), 202),
   );
+}
+
+/** What an open step waits for only the leader knows. */
+function asStandby(view: PlanView, leader: string | undefined): PlanView {
+  const found = "a scheduler that stands by and knows only what is stored";
+  const reason = {
+    check: "leader",
+    found,
+    wanted: `the word of the one that leads${leader === undefined ? "" : `: ${leader}`}`,
+  };
+  return {
+    ...view,
+    steps: view.steps.map((step) => (step.waitsFor.length === 0 ? step : { ...step, waitsFor: [reason] })),
+  };
 }

@@ -18,11 +18,34 @@ export function createApi(scheduler: ApiScheduler): Api {
   app.notFound((c) =>
     answerProblem(c, 404, `Cannot find ${c.req.method} ${c.req.path}; /openapi.json lists what there is`),
   );
+  addStandby(app, scheduler);
   addProcessRoutes(app, scheduler);
   addClusterRoutes(app, scheduler);
   addNodeRoutes(app, scheduler);
   addPlanRoutes(app, scheduler);
   return app;
+}
+
+/** Streams, and what only the leader knows. */
+const LEADERS_OWN = /\/events$|^\/api\/v1\/doctor\b/;
+
+/** A scheduler that does not lead answers reads from the store and sends everything else to the leader. */
+function addStandby(app: Api, scheduler: ApiScheduler): void {
+  app.use("/api/*", async (c, next) => {
+    const standby = scheduler.standby();
+    if (standby === undefined) return await next();
+    const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+    if (isRead && !LEADERS_OWN.test(c.req.path)) {
+      await standby.look().catch((error: unknown) => {
+        throw new Refusal(503, `Cannot read the store: ${error instanceof Error ? error.message : String(error)}`);
+      });
+      return await next();
+    }
+    const leader = standby.leader();
+    if (leader !== undefined) return c.redirect(leader + c.req.path + new URL(c.req.url).search, 307);
+    c.header("retry-after", "1");
+    throw new Refusal(503, "No scheduler of this name leads at this moment; try again in a few seconds");
+  });
 }
 
 function addProcessRoutes(app: Api, scheduler: ApiScheduler): void {
@@ -35,13 +58,17 @@ function addProcessRoutes(app: Api, scheduler: ApiScheduler): void {
     }),
     (c) => {
       const state = scheduler.state();
+      const standby = scheduler.standby();
+      const leaderUrl = standby?.leader();
       const frameworkId = state?.framework.frameworkId;
       const mesos = state?.connected === true ? ("connected" as const) : ("disconnected" as const);
       return c.json(
         {
           status: "ok" as const,
           mesos,
-          leader: state !== undefined,
+          leader: standby === undefined,
+          instance: scheduler.instance,
+          ...(leaderUrl === undefined ? {} : { leaderUrl }),
           ...(frameworkId === undefined ? {} : { frameworkId }),
         },
         200,

@@ -55,13 +55,19 @@ function patience(text: string): number {
 export function readFlags(args: readonly string[]) {
   const program = new Command("ringmaster scheduler")
     .description(
-      "Runs the Mesos framework: clusters, plans, HTTP API. Any number with one --name: one leads, the others wait.",
+      "Runs the Mesos framework: clusters, plans, HTTP API. Any number with one --name: one leads, the others stand by.",
     )
     .requiredOption("--mesos <url>", "Mesos masters: zk://host:port,.../path, or URLs separated by commas")
     .option(
       "--store <url>",
       "where the state is: sqlite:FILE or zk://[user:password@]host:port,.../path",
       "sqlite:ringmaster.sqlite",
+    )
+    .option(
+      "--session-timeout <seconds>",
+      "how long the store waits for a leader that is silent before another leads (ZooKeeper grants 2 to 20 of its ticks)",
+      seconds,
+      4,
     )
     .option("--name <name>", "framework name: owner of everything in the store under it", frameworkName, "ringmaster")
     .option("--role <role>", "Mesos role to reserve for (default: the name)", role)

@@ -14,36 +14,56 @@ import {
 
 type Records = Pick<State, "framework" | "clusters" | "plans" | "leftovers">;
 
-/** All records of a framework. Throws on one that a newer release wrote. */
+/** All records of a framework, for the scheduler that leads. Throws on one that a newer release wrote. */
 export async function loadRecords(store: Store, lock: Lock, name: string): Promise<Records> {
-  const framework = await loadFramework(store, lock, name);
-  const nodes = await loadFolder<NodeRecord>(store, "nodes");
-  const clusters = new Map<string, ClusterState>();
-  for (const record of await loadFolder<ClusterRecord>(store, "clusters")) {
-    const mine = nodes.filter(({ cluster }) => cluster === record.spec.name);
-    clusters.set(record.spec.name, { record, nodes: new Map(mine.map((node) => [node.id, node])) });
-  }
-  const homeless = nodes.filter(({ cluster }) => !clusters.has(cluster)).map(({ id }) => `"${id}"`);
+  const framework = (await readFramework(store, name)) ?? (await makeFramework(store, lock, name));
+  const { homeless, ...records } = await readFolders(store);
   if (homeless.length > 0)
     throw new Error(`Cannot start: nodes ${homeless.join(", ")} are of clusters that the store does not have`);
+  return { framework, ...records };
+}
+
+/**
+ * The records as a scheduler sees them that does not lead: they may change while they are read, so that a node or a cluster
+ * may be missing. Undefined before the first scheduler has led.
+ */
+export async function readRecords(store: Store, name: string): Promise<Records | undefined> {
+  const framework = await readFramework(store, name);
+  if (framework === undefined) return undefined;
+  const { homeless: _passing, ...records } = await readFolders(store);
+  return { framework, ...records };
+}
+
+async function readFolders(
+  store: Store,
+): Promise<Omit<Records, "framework"> & { readonly homeless: readonly string[] }> {
+  const nodes = await loadFolder<NodeRecord>(store, "nodes");
+  const clusters = new Map<string, ClusterState>();
+  const byCluster = Map.groupBy(nodes, ({ cluster }) => cluster);
+  for (const record of await loadFolder<ClusterRecord>(store, "clusters")) {
+    const mine = byCluster.get(record.spec.name) ?? [];
+    clusters.set(record.spec.name, { record, nodes: new Map(mine.map((node) => [node.id, node])) });
+  }
   const plans = await loadFolder<PlanRecord>(store, "plans");
   const leftovers = await loadFolder<LeftoverRecord>(store, "leftovers");
   return {
-    framework,
     clusters,
     plans: new Map(plans.map((plan) => [plan.id, plan])),
     leftovers: new Map(leftovers.map((leftover) => [leftover.place.reservation, leftover])),
+    homeless: nodes.filter(({ cluster }) => !clusters.has(cluster)).map(({ id }) => `"${id}"`),
   };
 }
 
-async function loadFramework(store: Store, lock: Lock, name: string): Promise<FrameworkRecord> {
+async function readFramework(store: Store, name: string): Promise<FrameworkRecord | undefined> {
   const stored = await store.read("framework");
-  if (stored !== undefined) {
-    const record = checked<FrameworkRecord>("framework", stored);
-    if (record.name !== name)
-      throw new Error(`Cannot start framework "${name}": the store is that of framework "${record.name}"`);
-    return record;
-  }
+  if (stored === undefined) return undefined;
+  const record = checked<FrameworkRecord>("framework", stored);
+  if (record.name !== name)
+    throw new Error(`Cannot start framework "${name}": the store is that of framework "${record.name}"`);
+  return record;
+}
+
+async function makeFramework(store: Store, lock: Lock, name: string): Promise<FrameworkRecord> {
   const token = Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("base64url");
   const record: FrameworkRecord = { schema: SCHEMA, name, launches: 1, token };
   await store.write([{ type: "put", path: "framework", value: record, expect: "absent" }], { lock });

@@ -1,18 +1,17 @@
-// The scheduler mode: store, leader lock, API, event loop and the connection to Mesos, put together.
+// The scheduler mode: store, API, and the turns of standing by and leading, put together.
 import { version } from "../../../package.json";
-import { connectScheduler } from "../../mesos/io/scheduler-connection.ts";
 import { parseMasters, type Credential } from "../../mesos/leader.ts";
 import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
-import { createLog, type Log } from "../../std/io/log.ts";
+import { createLog } from "../../std/io/log.ts";
 import { openStore } from "../../store/io/open.ts";
-import type { Lock, Store } from "../../store/store.ts";
-import { initialState, type Settings, type State } from "../state.ts";
+import type { Settings, State } from "../state.ts";
 import { createApi } from "./api.ts";
 import { MAX_BODY_BYTES } from "./api-answers.ts";
 import { readFlags, type SchedulerFlags } from "./flags.ts";
-import { loadRecords } from "./load.ts";
 import { createMetrics } from "./metrics.ts";
-import { Loop } from "./run.ts";
+import type { Loop } from "./run.ts";
+import { Standby } from "./standby.ts";
+import { serveTerm } from "./term.ts";
 
 /** Runs a scheduler until it is told to stop or cannot go on. Returns the exit code; throws what an operator must read. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -26,47 +25,40 @@ export async function main(args: readonly string[]): Promise<number> {
 
   const store = await openStore(flags.store, {
     root: `/ringmaster/${flags.name}`,
+    sessionTimeoutMs: flags.sessionTimeout * 1000,
     onTrouble: (error) => log.warn({ reason: error.message }, "The store has trouble"),
   });
   let loop: Loop | undefined;
+  let standby: Standby | undefined;
   const metrics = createMetrics(() => loop?.state);
-  const server = serve(flags, { state: () => loop?.state, loop: () => loop, metrics: metrics.text });
+  const instance = crypto.randomUUID();
+  const server = serve(flags, { instance, loop: () => loop, standby: () => standby, metrics: metrics.text });
   try {
-    const lock = await lead(store, server.url, log, stopped.signal);
     const settings = settingsOf(flags, server.url, credential);
-    const records = await loadRecords(store, lock, flags.name);
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
-    const running = new Loop({
-      state: initialState(settings, seed, records),
-      store,
-      lock,
-      log,
-      metrics,
-      nowMs: Date.now,
-      send: (call) => connection.send(call),
-    });
-    loop = running;
-    const connection = connectScheduler({
-      masters,
-      ...(credential === undefined ? {} : { credential }),
-      framework: () => frameworkInfo(flags, user, settings, running.state, server.url),
-      onEvent: (event) => running.happen(event),
-      ...(records.framework.frameworkId === undefined ? { firstSubscriptionMs: flags.mesosTimeout * 1000 } : {}),
-      log,
-    });
-    log.info(
-      { api: server.url, store: shown(flags.store), failoverTimeoutSeconds: flags.failoverTimeout },
-      `Nodes outlive this scheduler by ${flags.failoverTimeout} s at most`,
-    );
-    const stop = Promise.withResolvers<undefined>();
-    stopped.signal.addEventListener("abort", () => stop.resolve(undefined), { once: true });
-    if (stopped.signal.aborted) stop.resolve(undefined);
-    const error = await Promise.race([running.ended, connection.ended, stop.promise]);
-    await running.stop();
-    if (error === undefined) await connection.close();
-    await lock.release();
-    if (error !== undefined) throw error;
-    return 0;
+    standby = new Standby({ store, name: flags.name, settings, self: { url: server.url, instance }, log });
+    const about = { api: server.url, store: shown(flags.store), failoverTimeoutSeconds: flags.failoverTimeout };
+    for (;;) {
+      const lock = await standby.lead(stopped.signal);
+      const end = await serveTerm({
+        store,
+        lock,
+        name: flags.name,
+        settings,
+        masters,
+        credential,
+        framework: (state) => frameworkInfo(flags, user, settings, state, server.url),
+        firstSubscriptionMs: flags.mesosTimeout * 1000,
+        log,
+        metrics,
+        onLoop: (running) => {
+          loop = running;
+          log.info(about, `This scheduler leads; nodes outlive it by ${flags.failoverTimeout} s at most`);
+        },
+        stopped: stopped.signal,
+      });
+      loop = undefined;
+      if (end === "stopped") return 0;
+    }
   } catch (error) {
     if (stopped.signal.aborted) return 0;
     throw error;
@@ -76,24 +68,23 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Waits for the leader lock, and says so when it takes long. */
-async function lead(store: Store, url: string, log: Log, signal: AbortSignal): Promise<Lock> {
-  const holder = await store.holder("leader");
-  if (holder !== undefined) log.info({ holder }, "Another scheduler of this name leads: waiting");
-  const lock = await store.lock("leader", { url, pid: process.pid }, signal);
-  log.info("This scheduler leads");
-  return lock;
-}
-
 type Served = {
-  readonly state: () => State | undefined;
+  readonly instance: string;
+  /** Of the term that this scheduler serves. */
   readonly loop: () => Loop | undefined;
+  readonly standby: () => Standby | undefined;
   readonly metrics: () => Promise<string>;
 };
 
 function serve(flags: SchedulerFlags, served: Served): { readonly url: string; readonly stop: () => Promise<void> } {
   const app = createApi({
-    state: served.state,
+    instance: served.instance,
+    state: () => served.loop()?.state ?? served.standby()?.state,
+    standby: () => {
+      if (served.loop() !== undefined) return undefined;
+      const standby = served.standby();
+      return { leader: () => standby?.leader?.url, look: async () => await standby?.look() };
+    },
     changes: (listener) => served.loop()?.changes(listener) ?? (() => undefined),
     submit: (command) => {
       const loop = served.loop();

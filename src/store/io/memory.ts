@@ -127,6 +127,7 @@ class MemoryStore implements Store {
       if (this.#backend.locks.get(place)?.token === token) this.#backend.locks.delete(place);
       this.#backend.changed();
     });
+    lock.confirm(performance.now(), Infinity);
     this.#session.locks.add(lock);
     return lock;
   }
@@ -136,6 +137,25 @@ class MemoryStore implements Store {
     this.#checkOpen(`read the holder of lock "${name}"`);
     const row = this.#backend.locks.get(this.#place(name));
     return row === undefined ? undefined : parseValue(row.holder);
+  }
+
+  async evict(name: string, holder: Json): Promise<void> {
+    checkLockName(name);
+    this.#checkOpen(`take lock "${name}" away`);
+    const place = this.#place(name);
+    const row = this.#backend.locks.get(place);
+    if (row === undefined || row.holder !== JSON.stringify(holder)) return;
+    this.#backend.locks.delete(place);
+    for (const store of this.#backend.stores) store.loseLock(name, row.token);
+    this.#backend.changed();
+  }
+
+  loseLock(name: string, token: string): void {
+    for (const lock of this.#session.locks) {
+      if (lock.name !== name || lock.token !== token) continue;
+      this.#session.locks.delete(lock);
+      lock.lose("somebody took it away");
+    }
   }
 
   onSession(listener: (state: SessionState) => void): void {

@@ -2,17 +2,33 @@
 import type { Lock, SessionState } from "../store.ts";
 import { StoreConflict } from "../store.ts";
 
+/** Part of a session's time-out in which a confirmed lock is surely held; the rest is for clocks and for what is under way. */
+const SURE_PART = 0.75;
+
 /** A lock in the hand of its holder. `token` is what the backend knows it by. */
 export class HeldLock implements Lock {
   readonly name: string;
   readonly token: string;
   readonly #lost = new AbortController();
   readonly #giveUp: (lock: HeldLock) => Promise<void>;
+  #sureUntilMs = 0;
 
   constructor(name: string, token: string, giveUp: (lock: HeldLock) => Promise<void>) {
     this.name = name;
     this.token = token;
     this.#giveUp = giveUp;
+  }
+
+  /**
+   * The backend has said that the lock is held, to a question that was asked at `askedMs` (performance.now()): from then on its
+   * session lasts for `timeoutMs` at least. When the answer came says nothing: it may have lain unread.
+   */
+  confirm(askedMs: number, timeoutMs: number): void {
+    this.#sureUntilMs = Math.max(this.#sureUntilMs, askedMs + timeoutMs * SURE_PART);
+  }
+
+  isSurelyHeld(): boolean {
+    return !this.lost.aborted && performance.now() < this.#sureUntilMs;
   }
 
   get lost(): AbortSignal {

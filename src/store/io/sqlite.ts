@@ -134,6 +134,14 @@ class SqliteStore implements Store {
     return row === null ? undefined : parseValue(row.holder);
   }
 
+  async evict(name: string, holder: Json): Promise<void> {
+    checkLockName(name);
+    this.#checkOpen(`take lock "${name}" away`);
+    const sql = "DELETE FROM locks WHERE path = ? AND holder = ?";
+    await this.#transact(`take lock "${name}" away`, () => this.#run(sql, this.#place(name), JSON.stringify(holder)));
+    this.#changed.ring();
+  }
+
   onSession(listener: (state: SessionState) => void): void {
     this.#session.listen(listener);
   }
@@ -229,6 +237,8 @@ class SqliteStore implements Store {
 
   async #tryLock(name: string, holder: string): Promise<HeldLock | undefined> {
     const lock = new HeldLock(name, randomUUID(), (released) => this.#giveUp(released));
+    // The lease that the session has already: it is at least as old as the last beat.
+    lock.confirm(this.#aliveAtMs, this.#options.sessionTimeoutMs);
     try {
       await this.#transact(`take lock "${name}"`, () => {
         this.#reap();
@@ -291,7 +301,11 @@ class SqliteStore implements Store {
       if (outcome === "begun") this.#session.become("lost", "the session expired");
       this.#session.become("connected", "");
       if (outcome === "begun") this.#tell();
-      for (const lock of this.#session.locks) if (lock.lost.aborted) await this.#giveUp(lock);
+      for (const lock of this.#session.locks) {
+        if (lock.lost.aborted) await this.#giveUp(lock);
+        else if (this.#holds(lock)) lock.confirm(this.#aliveAtMs, this.#options.sessionTimeoutMs);
+        else if (this.#session.locks.delete(lock)) lock.lose("somebody took it away");
+      }
     } catch (error) {
       this.#trouble(error);
       if (this.#session.state === "connected") this.#session.become("suspended", "");

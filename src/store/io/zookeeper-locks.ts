@@ -8,12 +8,14 @@ import { parseValue } from "../transaction.ts";
 import { abortReason, Bell } from "./bell.ts";
 import { HeldLock, type Session } from "./session.ts";
 import { absent, ZookeeperError, type ZookeeperSession } from "./zookeeper-session.ts";
-import type { Znodes } from "./znodes.ts";
+import { TransactionRefused, type Znodes } from "./znodes.ts";
 
 /** Looks again so often at what ought to have rung; only a guard. */
 const LOOK_MS = 2000;
 const HOLDER_TRIES = 5;
 const RETRY_MS = 1000;
+/** A lock is confirmed so often, as a part of the session's time-out. */
+const BEAT_PART = 0.2;
 
 export type LocksOptions = {
   readonly session: Session;
@@ -47,13 +49,16 @@ export class ZookeeperLocks {
     try {
       for (;;) {
         if (stop.aborted) throw abortReason(stop);
+        const askedMs = performance.now();
         const token = await this.#advance(wish).catch((error: unknown) => this.#retry(error));
         if (token === undefined) {
           await this.#bell.next(LOOK_MS, stop);
         } else if (token !== "again") {
           if (stop.aborted) throw abortReason(stop);
           const lock = new HeldLock(name, token, (released) => this.#release(released));
+          lock.confirm(askedMs, this.#options.zookeeper.timeoutMs);
           this.#options.session.locks.add(lock);
+          void this.#keep(lock);
           return lock;
         }
       }
@@ -73,6 +78,35 @@ export class ZookeeperLocks {
       if (znode !== undefined) return parseValue(znode.text);
     }
     throw new StoreUnavailable(`Cannot read the holder of lock "${name}": it changed ${HOLDER_TRIES} times meanwhile`);
+  }
+
+  /** Removes the present holder's znode, if it is that of `holder`. */
+  async evict(name: string, holder: Json): Promise<void> {
+    const folder = `${this.#options.place}/${name}`;
+    const [first] = await this.#queue(folder);
+    if (first === undefined) return;
+    const znode = await this.#options.znodes.read(`${folder}/${first}`).catch(absent);
+    if (znode?.text === JSON.stringify(holder)) await this.#options.znodes.remove(`${folder}/${first}`).catch(absent);
+  }
+
+  /**
+   * Has the lock confirmed for as long as it is held. By a transaction, which the servers' majority agrees to: a server that
+   * lost the others would answer a read, and they would end the session meanwhile.
+   */
+  async #keep(lock: HeldLock): Promise<void> {
+    const { zookeeper, znodes, closing } = this.#options;
+    while (!lock.lost.aborted && !closing.aborted) {
+      await Bun.sleep(zookeeper.timeoutMs * BEAT_PART);
+      const askedMs = performance.now();
+      try {
+        if (lock.lost.aborted || closing.aborted) return;
+        await znodes.commit(`keep lock "${lock.name}"`, [{ type: "check", path: lock.token }]);
+        lock.confirm(askedMs, zookeeper.timeoutMs);
+      } catch (error) {
+        if (error instanceof TransactionRefused) await this.#inspect(lock);
+        else this.#trouble(error);
+      }
+    }
   }
 
   /** A znode below the locks' folder has changed. */

@@ -96,6 +96,11 @@ export class ZookeeperSession {
     return this.#client?.getSessionId().toString("hex") ?? "";
   }
 
+  /** What ZooKeeper granted: it ends a session that it has not heard of for so long. */
+  get timeoutMs(): number {
+    return this.#timeoutMs;
+  }
+
   /** Waits for the first connection, at most the connect timeout. Rejects with an Error that says what was in the way. */
   async ready(): Promise<void> {
     const { connectTimeoutMs, servers } = this.#options;

@@ -135,6 +135,11 @@ class ZookeeperStore implements Store {
     return this.#locks.holder(name);
   }
 
+  async evict(name: string, holder: Json): Promise<void> {
+    checkLockName(name);
+    await this.#locks.evict(name, holder);
+  }
+
   onSession(listener: (state: SessionState) => void): void {
     this.#session.listen(listener);
   }

@@ -1,0 +1,90 @@
+// One term of leadership: from the lock to its end. It loads the records, connects to Mesos and runs the event loop.
+import { connectScheduler, type SchedulerConnection } from "../../mesos/io/scheduler-connection.ts";
+import type { Credential, Masters } from "../../mesos/leader.ts";
+import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
+import type { Log } from "../../std/io/log.ts";
+import { type Lock, type Store, StoreConflict, StoreUnavailable } from "../../store/store.ts";
+import { initialState, type Settings, type State } from "../state.ts";
+import { loadRecords } from "./load.ts";
+import type { Metrics } from "./metrics.ts";
+import { Loop } from "./run.ts";
+
+export type TermOptions = {
+  readonly store: Store;
+  readonly lock: Lock;
+  readonly name: string;
+  readonly settings: Settings;
+  readonly masters: Masters;
+  readonly credential: Credential | undefined;
+  readonly framework: (state: State) => FrameworkInfo;
+  /** How long a framework without an id tries to subscribe before it gives up. */
+  readonly firstSubscriptionMs: number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Told of the loop as soon as it can answer. */
+  readonly onLoop: (loop: Loop) => void;
+  /** Aborted when the process shall end. */
+  readonly stopped: AbortSignal;
+};
+
+/**
+ * Leads until it is told to stop, or until another may lead: then it has stopped to act, and may stand for another term. Rejects
+ * with an error that another term would not change.
+ */
+export async function serveTerm(options: TermOptions): Promise<"stopped" | "lost"> {
+  const { store, lock, log, stopped } = options;
+  try {
+    const records = await loadRecords(store, lock, options.name);
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+    const loop: Loop = new Loop({
+      state: initialState(options.settings, seed, records),
+      store,
+      lock,
+      log,
+      metrics: options.metrics,
+      nowMs: Date.now,
+      send: (call) => connection.send(call),
+    });
+    options.onLoop(loop);
+    const { credential } = options;
+    const connection: SchedulerConnection = connectScheduler({
+      masters: options.masters,
+      ...(credential === undefined ? {} : { credential }),
+      framework: () => options.framework(loop.state),
+      onEvent: (event) => loop.happen(event),
+      mayCall: () => lock.isSurelyHeld(),
+      ...(records.framework.frameworkId === undefined ? { firstSubscriptionMs: options.firstSubscriptionMs } : {}),
+      log,
+    });
+    const error = await Promise.race([loop.ended, connection.ended, aborted(stopped)]);
+    if (error !== undefined) connection.drop();
+    await loop.stop();
+    await connection.close();
+    if (error !== undefined) throw error;
+    return "stopped";
+  } catch (error) {
+    if (!(await isLost(store, lock, error))) throw error;
+    log.warn({ reason: error instanceof Error ? error.message : String(error) }, "This scheduler leads no longer");
+    return "lost";
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Whether the term ended because the store, or the lock in it, was lost: Mesos too says so when another leads. */
+async function isLost(store: Store, lock: Lock, error: unknown): Promise<boolean> {
+  if (lock.lost.aborted || error instanceof StoreConflict || error instanceof StoreUnavailable) return true;
+  try {
+    await store.write([], { lock });
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+}
