@@ -47,6 +47,27 @@ test("the scheduler may be behind a path", async () => {
   expect({ code, first: out.split("\n")[0] }).toEqual({ code: 0, first: "cluster demo" });
 });
 
+test("a scheduler that stands by sends a change on to the leader, its body too", async () => {
+  const leader = standIn({ "POST /api/v1/clusters": accepted() });
+  const location = `${leader.url}/api/v1/clusters`;
+  const standby = standIn({ "POST /api/v1/clusters": new Response(null, { status: 307, headers: { location } }) });
+  expect((await run(standby, CREATE)).code).toBe(0);
+  expect(leader.calls.map(({ route, body }) => [route, body])).toEqual(
+    standby.calls.map(({ route, body }) => [route, body]),
+  );
+  const lost = standIn({
+    "GET /api/v1/clusters": new Response(null, {
+      status: 307,
+      headers: { location: "http://127.0.0.1:9/api/v1/clusters" },
+    }),
+  });
+  const { code, err } = await run(lost, ["cluster", "list"]);
+  expect([code, err.split(":").slice(0, 4).join(":")]).toEqual([
+    3,
+    'ringmaster: Cannot reach the scheduler at "http://127.0.0.1:9"',
+  ]);
+});
+
 test("what is unknown ends with 1 and the API's words, as JSON too if that was asked for", async () => {
   const scheduler = standIn({});
   const err = 'ringmaster: Cannot find "/api/v1/plans/no"\n';

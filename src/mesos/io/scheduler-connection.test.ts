@@ -60,7 +60,11 @@ afterEach(async () => {
 });
 
 /** Connects with the stand-in. `until` waits for an event after those it gave before. */
-function connect(standIn: StandIn, onEvent: (event: ConnectionEvent) => Promise<void> = async () => {}) {
+function connect(
+  standIn: StandIn,
+  onEvent: (event: ConnectionEvent) => Promise<void> = async () => {},
+  mayCall: () => boolean = () => true,
+) {
   let id: string | undefined;
   const events: ConnectionEvent[] = [];
   let wake = Promise.withResolvers<void>();
@@ -76,6 +80,7 @@ function connect(standIn: StandIn, onEvent: (event: ConnectionEvent) => Promise<
       capabilities: [],
     }),
     suppressedRoles: () => ["r"],
+    mayCall,
     log: createLog("test", "fatal", false),
     onEvent: async (event) => {
       if (event.type === "subscribed") id = event.frameworkId;
@@ -243,4 +248,32 @@ test("What the handler throws ends the connection", async () => {
   });
   expect(await connection.ended).toEqual(new Error("Broken assumption: test"));
   expect(connection.state()).toEqual({ type: "ended", reason: "Broken assumption: test" });
+});
+
+test("While another scheduler may lead, nothing is sent: no call, and no new subscription", async () => {
+  const standIn = new StandIn();
+  standIn.heartbeatMs = HEARTBEAT_MS;
+  let mayCall = true;
+  const { connection, until } = connect(
+    standIn,
+    async () => {},
+    () => mayCall,
+  );
+  await until("subscribed");
+  mayCall = false;
+  connection.send({ type: "revive" });
+  const failed = { type: "callFailed" as const, call: { type: "revive" as const } };
+  expect(await until("callFailed")).toEqual({ ...failed, message: "another scheduler may lead" });
+  await until("disconnected");
+  const { promise: waiting, resolve } = Promise.withResolvers<void>();
+  const look = setInterval(() => connection.state().type === "waiting" && resolve(), 5);
+  await waiting;
+  clearInterval(look);
+  expect(standIn.arrived.map(({ call }) => call.type)).toEqual([Call.Type.SUBSCRIBE]);
+  mayCall = true;
+  await until("subscribed");
+  connection.drop();
+  connection.send({ type: "revive" });
+  expect(await connection.ended).toBeUndefined();
+  expect(standIn.subscriptions()).toHaveLength(2);
 });
