@@ -5,11 +5,13 @@ import { measureBinary } from "./binary.ts";
 import { measureCepmd } from "./cepmd.ts";
 import { measureDeploy } from "./deploy.ts";
 import { table, type Figure } from "./figure.ts";
+import { measureScale } from "./scale.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   deploy: measureDeploy,
   binary: measureBinary,
   cepmd: measureCepmd,
+  scale: measureScale,
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

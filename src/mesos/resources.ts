@@ -108,11 +108,15 @@ export function containsPort(ranges: readonly Range[], port: number): boolean {
   return ranges.some(({ begin, end }) => begin <= port && port <= end);
 }
 
-/** The lowest `count` ports, fewer where there are not as many. */
-export function lowestPorts(ranges: readonly Range[], count: number): readonly number[] {
+/** The lowest `count` ports that are not `used`, fewer where there are not as many. */
+export function lowestPorts(
+  ranges: readonly Range[],
+  count: number,
+  used: ReadonlySet<number> = new Set(),
+): readonly number[] {
   const ports: number[] = [];
   for (const { begin, end } of mergeRanges(ranges)) {
-    for (let port = begin; port <= end && ports.length < count; port++) ports.push(port);
+    for (let port = begin; port <= end && ports.length < count; port++) if (!used.has(port)) ports.push(port);
   }
   return ports;
 }

@@ -10,7 +10,7 @@ import type { Draft } from "./draft.ts";
 import type { AgentOffer } from "./feasible.ts";
 import { forgetKill } from "./kills.ts";
 import { ADMIN, ownResources } from "./launch.ts";
-import { memberOf, nodesInOrder } from "./members.ts";
+import { membersOf } from "./members.ts";
 import type { ClusterState, NodeRecord, PlanRecord, State, Step } from "./state.ts";
 import { backoffReason, failureOf } from "./status-words.ts";
 
@@ -48,7 +48,7 @@ export function launchAdmin(
     node: node.id,
     operation: step.operation,
     args: step.args ?? {},
-    members: nodesInOrder(cluster).map(memberOf),
+    members: membersOf(cluster),
   };
   const launching = launch([
     {

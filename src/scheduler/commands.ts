@@ -6,7 +6,7 @@ import type { Fault } from "../std/reason.ts";
 import { unreachable } from "../std/assert.ts";
 import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
-import { databaseOf, memberOf, nodesInOrder } from "./members.ts";
+import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
 import { abortPlan, beginPlan, countNodes, step, stepsOf } from "./plans.ts";
 import {
   activePlans,
@@ -100,14 +100,14 @@ function begin(draft: Draft, cluster: ClusterState, kind: PlanKind, steps: reado
 /** Begins the plan that the cluster's database makes of a change; refuses the change that the database cannot make. */
 function change(draft: Draft, before: ClusterState, kind: PlanKind, asked: Change): Reply {
   const cluster = draft.state.clusters.get(before.record.spec.name) ?? before;
-  const members = nodesInOrder(cluster).map(memberOf);
-  return begin(draft, cluster, kind, stepsOf(databaseOf(cluster).plan(asked, cluster.record.spec, members)));
+  const steps = databaseOf(cluster).plan(asked, cluster.record.spec, membersOf(cluster));
+  return begin(draft, cluster, kind, stepsOf(steps));
 }
 
 /** Why the database cannot make a change, in its own words; undefined: it can. Asked before anything is changed. */
 function refusal(cluster: ClusterState, asked: Change): Reply | undefined {
   try {
-    databaseOf(cluster).plan(asked, cluster.record.spec, nodesInOrder(cluster).map(memberOf));
+    databaseOf(cluster).plan(asked, cluster.record.spec, membersOf(cluster));
     return undefined;
   } catch (error) {
     return conflict(error instanceof Error ? error.message : String(error));

@@ -10,7 +10,7 @@ import { repeatKills } from "./kills.ts";
 import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
 import { advancePlans } from "./plans.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
-import { findNode, nodeOfTask, type State } from "./state.ts";
+import { findNode, nodeOfTask, runningPlans, type State } from "./state.ts";
 import { taskStatus } from "./status.ts";
 
 const RECONCILE_BACKOFF: Backoff = { initialMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.1 };
@@ -131,7 +131,7 @@ function repeatReconcile(draft: Draft): void {
 /** Ids of all tasks that may be alive: nodes' and admin ones. */
 function tasksOf(state: State): readonly string[] {
   const nodes = [...state.clusters.values()].flatMap((cluster) => [...cluster.nodes.values()]);
-  const steps = [...state.plans.values()].flatMap((plan) => (plan.status === "running" ? plan.steps : []));
+  const steps = runningPlans(state).flatMap((plan) => plan.steps);
   return [...nodes, ...steps].flatMap(({ task }) => task?.taskId ?? []);
 }
 

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { readConstraints } from "../databases/constraints.ts";
 import type { ClusterSpec } from "../databases/cluster.ts";
 import { infeasible, type AgentOffer, type Scene } from "./feasible.ts";
-import type { NodeRecord } from "./state.ts";
+import { Tally } from "./tally.ts";
 
 const NEED = { cpus: 1, memMb: 100, diskMb: 100, fixedPorts: {}, morePorts: 1 };
 const FREE = { cpus: 1, memMb: 100, diskMb: 100, ports: [{ begin: 5, end: 5 }] };
@@ -13,12 +13,12 @@ function agent(fields: Record<string, string>, free = FREE): AgentOffer {
 }
 
 function scene(constraints: string, placed: readonly Record<string, string>[], known: readonly string[] = []): Scene {
-  const nodes = placed.map((fields) => ({ place: { fields } }) as unknown as NodeRecord);
+  const tally = new Tally(() => placed);
   return {
     spec: { constraints: readConstraints(constraints, "c").constraints } as unknown as ClusterSpec,
     need: NEED,
-    placed: nodes,
-    known: (field) => new Set([...known, ...placed.flatMap((fields) => fields[field] ?? [])]),
+    placed: (field) => tally.of(field),
+    offered: () => known,
     nowMs: 0,
   };
 }

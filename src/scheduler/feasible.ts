@@ -4,8 +4,9 @@ import { constraintText } from "../databases/constraints.ts";
 import type { Offer } from "../mesos/offer.ts";
 import { countPorts, containsPort, type Free } from "../mesos/resources.ts";
 import type { Reason } from "../std/reason.ts";
+import { remembered } from "../std/remembered.ts";
 import { unreachable } from "../std/assert.ts";
-import type { NodeRecord } from "./state.ts";
+import type { Fields } from "./tally.ts";
 
 /** What one agent offers in one round: Mesos may split it over several offers. */
 export type AgentOffer = {
@@ -15,7 +16,7 @@ export type AgentOffer = {
   /** Unreserved resources. */
   readonly free: Free;
   /** What constraints are about; see `Place.fields`. */
-  readonly fields: Readonly<Record<string, string>>;
+  readonly fields: Fields;
 };
 
 /** What a new node needs of an agent. */
@@ -28,20 +29,25 @@ export type Need = {
   readonly morePorts: number;
 };
 
-/** What the checks look at besides the offer. */
+/** What the checks look at besides the offer: a cluster just before one more node of it gets a place. */
 export type Scene = {
   readonly spec: ClusterSpec;
   readonly need: Need;
-  /** The cluster's other nodes that have a place. */
-  readonly placed: readonly NodeRecord[];
-  /** Values of a field that are known to exist: of placed nodes and of this round's agents. */
-  readonly known: (field: string) => ReadonlySet<string>;
+  /** How many places of the cluster have each value of a field. */
+  readonly placed: (field: string) => ReadonlyMap<string, number>;
+  /** Values of a field that agents have which still take a node. */
+  readonly offered: (field: string) => Iterable<string>;
   readonly nowMs: number;
 };
 
 type Check = (agent: AgentOffer, scene: Scene) => readonly Reason[];
 
 const CHECKS: readonly Check[] = [checkScalars, checkPorts, checkMaintenance, checkRack, checkConstraints];
+
+/** Whether the node may go to this agent. */
+export function isFeasible(agent: AgentOffer, scene: Scene): boolean {
+  return CHECKS.every((check) => check(agent, scene).length === 0);
+}
 
 /** Every reason why the node cannot go to this agent; empty: it can. */
 export function infeasible(agent: AgentOffer, scene: Scene): readonly Reason[] {
@@ -119,8 +125,8 @@ function violated(constraint: Constraint, agent: AgentOffer, scene: Scene): Omit
     return constraint.operator === "UNLIKE" || constraint.operator === "IS_NOT"
       ? undefined
       : { found: `no ${field}`, wanted: `an agent with ${field}` };
-  const others = scene.placed.map((node) => node.place?.fields[field]);
-  const same = others.filter((other) => other === value).length;
+  const placed = scene.placed(field);
+  const same = placed.get(value) ?? 0;
   const found = `"${value}"`;
   switch (constraint.operator) {
     case "UNIQUE":
@@ -128,7 +134,8 @@ function violated(constraint: Constraint, agent: AgentOffer, scene: Scene): Omit
         ? undefined
         : { found: `${found}, which has a node already`, wanted: `a ${field} without a node of this cluster` };
     case "CLUSTER": {
-      const home = constraint.parameter ?? others.find((other) => other !== undefined);
+      const [first] = placed.keys();
+      const home = constraint.parameter ?? first;
       return home === undefined || home === value ? undefined : { found, wanted: `"${home}"` };
     }
     case "MAX_PER":
@@ -136,19 +143,15 @@ function violated(constraint: Constraint, agent: AgentOffer, scene: Scene): Omit
         ? undefined
         : { found: `${found}, which has ${same} nodes`, wanted: `fewer than ${parameter} there` };
     case "GROUP_BY": {
-      const limit = groupLimit(field, constraint.parameter, others, scene);
+      const limit = groupLimits(scene).get(constraint) ?? 0;
       return same <= limit
         ? undefined
         : { found: `${found}, which has ${same} nodes`, wanted: `a ${field} with at most ${limit}` };
     }
     case "LIKE":
-      return new RegExp(`^(?:${parameter})$`, "u").test(value)
-        ? undefined
-        : { found, wanted: `one like /${parameter}/` };
+      return patternOf(constraint).test(value) ? undefined : { found, wanted: `one like /${parameter}/` };
     case "UNLIKE":
-      return new RegExp(`^(?:${parameter})$`, "u").test(value)
-        ? { found, wanted: `one unlike /${parameter}/` }
-        : undefined;
+      return patternOf(constraint).test(value) ? { found, wanted: `one unlike /${parameter}/` } : undefined;
     case "IS":
       return value === parameter ? undefined : { found, wanted: `"${parameter}"` };
     case "IS_NOT":
@@ -158,16 +161,20 @@ function violated(constraint: Constraint, agent: AgentOffer, scene: Scene): Omit
   }
 }
 
+const patternOf = remembered(({ parameter }: Constraint) => new RegExp(`^(?:${parameter ?? ""})$`, "u"));
+
+const groupLimits = remembered((scene: Scene): ReadonlyMap<Constraint, number> => {
+  const groupings = scene.spec.constraints.filter(({ operator }) => operator === "GROUP_BY");
+  return new Map(groupings.map((constraint) => [constraint, groupLimit(constraint, scene)]));
+});
+
 /** Nodes that a group may have already and still get one more: the emptiest known group's; 0 until the wanted groups exist. */
-function groupLimit(
-  field: string,
-  groups: string | undefined,
-  others: readonly (string | undefined)[],
-  scene: Scene,
-): number {
-  const counts = new Map<string, number>([...scene.known(field)].map((value) => [value, 0]));
-  for (const other of others) if (other !== undefined) counts.set(other, (counts.get(other) ?? 0) + 1);
-  const filled = [...counts.values()].filter((count) => count > 0).length;
-  if (groups !== undefined && filled < Number(groups)) return 0;
-  return Math.min(...(groups === undefined ? counts.values() : [...counts.values()].filter((count) => count > 0)));
+function groupLimit(constraint: Constraint, scene: Scene): number {
+  const field = fieldOf(constraint);
+  const placed = scene.placed(field);
+  const emptiest = (values: Iterable<string>): number =>
+    [...values].reduce((least, value) => Math.min(least, placed.get(value) ?? 0), Infinity);
+  if (constraint.parameter !== undefined)
+    return placed.size < Number(constraint.parameter) ? 0 : emptiest(placed.keys());
+  return Math.min(emptiest(placed.keys()), emptiest(scene.offered(field)));
 }

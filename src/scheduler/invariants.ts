@@ -2,34 +2,41 @@
 import type { Decision } from "../std/decision.ts";
 import type { Action } from "./events.ts";
 import { reservationOf } from "./launch.ts";
-import type { ClusterState, NodeRecord, State } from "./state.ts";
+import { findNode, type LeftoverRecord, type NodeRecord, type State } from "./state.ts";
 
-/** Every invariant that a decision breaks, as a sentence; looks only at what the decision changed. */
+/** Every invariant that a decision breaks, as a sentence; looks only at the records that it saves and at what it does. */
 export function brokenInvariants(before: State, { state, actions }: Decision<State, Action>): readonly string[] {
-  const broken: string[] = [];
-  for (const [name, cluster] of state.clusters) {
-    if (before.clusters.get(name) !== cluster) broken.push(...brokenCluster(state, before.clusters.get(name), cluster));
+  return actions.flatMap((action) => {
+    if (action.type === "accept") return brokenAccept(state, action);
+    if (action.type !== "save") return [];
+    const [folder, id = ""] = action.path.split("/");
+    if (folder === "nodes") {
+      const node = findNode(state, id);
+      return node === undefined ? [`Node "${id}" is saved and not known`] : brokenSave(before, state, node);
+    }
+    const leftover = folder === "leftovers" ? state.leftovers.get(id) : undefined;
+    return leftover === undefined ? [] : brokenLeftover(findNode(state, leftover.node), leftover);
+  });
+}
+
+function brokenSave(before: State, state: State, node: NodeRecord): readonly string[] {
+  const known = findNode(before, node.id);
+  const broken = [...brokenNode(known, node)];
+  const { place } = node;
+  if (place === undefined || node.phase === "releasing") return broken;
+  const leftover = state.leftovers.get(place.reservation);
+  if (leftover !== undefined) broken.push(...brokenLeftover(node, leftover));
+  if (known?.place === place && known.phase !== "releasing") return broken;
+  for (const other of state.clusters.get(node.cluster)?.nodes.values() ?? []) {
+    if (other.id !== node.id && other.phase !== "releasing" && other.place?.volume === place.volume)
+      broken.push(`Volume "${place.volume}" belongs to nodes "${other.id}" and "${node.id}"`);
   }
-  for (const action of actions) broken.push(...brokenAction(state, action));
   return broken;
 }
 
-function brokenCluster(state: State, before: ClusterState | undefined, cluster: ClusterState): readonly string[] {
-  const broken: string[] = [];
-  const volumes = new Map<string, string>();
-  for (const node of cluster.nodes.values()) {
-    if (node.place !== undefined && node.phase !== "releasing") {
-      const other = volumes.get(node.place.volume);
-      if (other !== undefined)
-        broken.push(`Volume "${node.place.volume}" belongs to nodes "${other}" and "${node.id}"`);
-      volumes.set(node.place.volume, node.id);
-      if (state.leftovers.has(node.place.reservation)) {
-        broken.push(`Reservation "${node.place.reservation}" of node "${node.id}" is kept and to be given back`);
-      }
-    }
-    if (before?.nodes.get(node.id) !== node) broken.push(...brokenNode(before?.nodes.get(node.id), node));
-  }
-  return broken;
+function brokenLeftover(node: NodeRecord | undefined, { place }: LeftoverRecord): readonly string[] {
+  if (node === undefined || node.phase === "releasing" || node.place?.reservation !== place.reservation) return [];
+  return [`Reservation "${place.reservation}" of node "${node.id}" is kept and to be given back`];
 }
 
 function brokenNode(before: NodeRecord | undefined, node: NodeRecord): readonly string[] {
@@ -53,8 +60,7 @@ function brokenNode(before: NodeRecord | undefined, node: NodeRecord): readonly 
 }
 
 /** What is destroyed or unreserved must carry our own label and belong to no node that is kept. */
-function brokenAction(state: State, action: Action): readonly string[] {
-  if (action.type !== "accept") return [];
+function brokenAccept(state: State, action: Extract<Action, { type: "accept" }>): readonly string[] {
   const broken: string[] = [];
   for (const operation of action.operations) {
     if (operation.type !== "destroy" && operation.type !== "unreserve") continue;

@@ -16,7 +16,7 @@ import {
 import type { ExecutorInfo, TaskInfo, Uri } from "../mesos/task.ts";
 import { assert } from "../std/assert.ts";
 import type { AgentOffer, Need } from "./feasible.ts";
-import { databaseOf, memberOf, nodesInOrder } from "./members.ts";
+import { databaseOf, memberOf, membersOf } from "./members.ts";
 import { rackOn } from "./rank.ts";
 import { releaseId } from "./release.ts";
 import type { ClusterState, Footprint, LeftoverRecord, NodeRecord, Place, State } from "./state.ts";
@@ -66,12 +66,16 @@ function thousandth(value: number): number {
 
 export type Launch = { readonly node: NodeRecord; readonly operations: readonly Operation[] };
 
-/** RESERVE, CREATE and LAUNCH of a node that has no place yet. The agent must be feasible for it. */
+/**
+ * RESERVE, CREATE and LAUNCH of a node that has no place yet. The agent must be feasible for it. `usedPorts`: what other nodes
+ * of ours have.
+ */
 export function placeNode(
   state: State,
   cluster: ClusterState,
   node: NodeRecord,
   agent: AgentOffer,
+  usedPorts: ReadonlySet<number>,
   nowMs: number,
 ): Launch {
   const frameworkId = knownFrameworkId(state);
@@ -82,7 +86,7 @@ export function placeNode(
     cpus: need.cpus,
     memMb: need.memMb,
     diskMb: need.diskMb,
-    ports: choosePorts(state, cluster, agent.free.ports),
+    ports: choosePorts(cluster, agent.free.ports, usedPorts),
   };
   const place: Place = {
     agentId: agent.agentId,
@@ -175,17 +179,18 @@ function knownFrameworkId(state: State): string {
  * Ports of a new node by name: those fixed by the cluster, the others from the offer. Ports that no other node of ours has are
  * preferred even across agents, since databases also bind ports on the loopback address, which agents on one machine share.
  */
-function choosePorts(state: State, cluster: ClusterState, offered: readonly Range[]): Readonly<Record<string, number>> {
+function choosePorts(
+  cluster: ClusterState,
+  offered: readonly Range[],
+  used: ReadonlySet<number>,
+): Readonly<Record<string, number>> {
   const { spec } = cluster.record;
   const names = [...databaseOf(cluster).ports, "api"];
   const open = names.filter((name) => spec.ports[name] === undefined);
-  const used = [...state.clusters.values()].flatMap(({ nodes }) =>
-    [...nodes.values()].flatMap((node) => Object.values(node.place?.footprint.ports ?? {})),
-  );
-  const range = (port: number): Range => ({ begin: port, end: port });
-  const free_ = subtractRanges(offered, Object.values(spec.ports).map(range));
-  const unused = lowestPorts(subtractRanges(free_, used.map(range)), open.length);
-  const chosen = unused.length === open.length ? unused : lowestPorts(free_, open.length);
+  const fixed = Object.values(spec.ports).map((port): Range => ({ begin: port, end: port }));
+  const left = subtractRanges(offered, fixed);
+  const unused = lowestPorts(left, open.length, used);
+  const chosen = unused.length === open.length ? unused : lowestPorts(left, open.length);
   const entries = names.map((name) => [name, spec.ports[name] ?? chosen[open.indexOf(name)]] as const);
   return Object.fromEntries(entries.filter((entry): entry is readonly [string, number] => entry[1] !== undefined));
 }
@@ -280,7 +285,7 @@ function executorInfo(
 function nodeTask(state: State, cluster: ClusterState, node: NodeRecord, place: Place): NodeTask {
   const { spec } = cluster.record;
   const self = memberOf({ ...node, place });
-  const members = nodesInOrder(cluster).map((other) => (other.id === node.id ? self : memberOf(other)));
+  const members = membersOf(cluster).map((other) => (other.node === node.id ? self : other));
   return {
     schema: 1,
     framework: state.framework.name,

@@ -3,6 +3,7 @@ import { findDatabase } from "../databases/all.ts";
 import type { Database } from "../databases/database.ts";
 import type { Member } from "../databases/node.ts";
 import type { Reason } from "../std/reason.ts";
+import { remembered } from "../std/remembered.ts";
 import type { ClusterState, NodeRecord } from "./state.ts";
 import { backoffReason } from "./status-words.ts";
 
@@ -15,16 +16,14 @@ export function databaseOf(cluster: ClusterState): Database {
   return found;
 }
 
-export function memberOf(node: NodeRecord): Member {
-  return {
-    node: node.id,
-    hostname: node.place?.hostname ?? "",
-    rack: node.rack ?? "",
-    ports: node.place?.footprint.ports ?? {},
-    joined: node.joined,
-    state: memberState(node),
-  };
-}
+export const memberOf = remembered((node: NodeRecord): Member => ({
+  node: node.id,
+  hostname: node.place?.hostname ?? "",
+  rack: node.rack ?? "",
+  ports: node.place?.footprint.ports ?? {},
+  joined: node.joined,
+  state: memberState(node),
+}));
 
 function memberState(node: NodeRecord): Member["state"] {
   if (node.phase === "running" && node.healthy) return "serving";
@@ -32,9 +31,12 @@ function memberState(node: NodeRecord): Member["state"] {
 }
 
 /** Nodes in the order of their numbers. */
-export function nodesInOrder(cluster: ClusterState): readonly NodeRecord[] {
-  return [...cluster.nodes.values()].sort((a, b) => a.number - b.number);
-}
+export const nodesInOrder = remembered((cluster: ClusterState): readonly NodeRecord[] =>
+  [...cluster.nodes.values()].sort((a, b) => a.number - b.number),
+);
+
+/** All nodes of a cluster as members, in the order of their numbers. */
+export const membersOf = remembered((cluster: ClusterState): readonly Member[] => nodesInOrder(cluster).map(memberOf));
 
 /** Why the node must not be started now; empty: it may, as far as we and its database are concerned. */
 export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: number): readonly Reason[] {
@@ -44,8 +46,7 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
   }
   const last = node.lastFailure?.message ?? "unknown";
   const backoff = backoffReason(nowMs, node.failures, node.retryAtMs, last);
-  const members = nodesInOrder(cluster).map(memberOf);
-  const turn = databaseOf(cluster).mayStart(cluster.record.spec, members, memberOf(node));
+  const turn = databaseOf(cluster).mayStart(cluster.record.spec, membersOf(cluster), memberOf(node));
   return [backoff, turn].filter((reason) => reason !== undefined);
 }
 

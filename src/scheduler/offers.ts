@@ -2,13 +2,12 @@
 import type { Offer } from "../mesos/offer.ts";
 import type { Operation } from "../mesos/operations.ts";
 import { free } from "../mesos/resources.ts";
-import type { Reason } from "../std/reason.ts";
 import type { Draft } from "./draft.ts";
 import { launchAdmin } from "./admin.ts";
-import { infeasible, type AgentOffer, type Scene } from "./feasible.ts";
-import { needOf, placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
-import { databaseOf, startReasons } from "./members.ts";
-import { rank } from "./rank.ts";
+import type { AgentOffer } from "./feasible.ts";
+import { placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
+import { startReasons } from "./members.ts";
+import { Placement } from "./placement.ts";
 import { isSought, leavePlace, releaseId } from "./release.ts";
 import { REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 import { wants, type Want } from "./wants.ts";
@@ -21,8 +20,6 @@ const RETRY_REFUSAL_S = 20;
 const SHORT_REFUSAL_S = 1;
 /** One revive comes back into the bucket in this time. */
 const TOKEN_MS = 1000;
-/** Agents whose reasons are kept for each node. */
-const EXPLAINED_AGENTS = 200;
 /** A wish that stays unmet asks for all offers again after this. */
 const REVIVE_AGAIN_MS = 300_000;
 
@@ -74,7 +71,7 @@ class Round {
   readonly #draft: Draft;
   readonly #agents: ReadonlyMap<string, AgentOffer>;
   readonly #operations = new Map<string, Operation[]>();
-  readonly #launched = new Set<string>();
+  readonly #placement: Placement;
   readonly #partial = new Set<string>();
   /** Nodes that got an admin task: what is kept for such tasks does for one at a time. */
   readonly #asked = new Set<string>();
@@ -83,6 +80,7 @@ class Round {
   constructor(draft: Draft, agents: ReadonlyMap<string, AgentOffer>) {
     this.#draft = draft;
     this.#agents = agents;
+    this.#placement = new Placement(agents);
   }
 
   serve(want: Want): void {
@@ -101,7 +99,7 @@ class Round {
         const agent = this.#agents.get(want.node.place?.agentId ?? "");
         if (!this.#mayStart(want.node)) return;
         const started =
-          agent === undefined || this.#launched.has(agent.agentId)
+          agent === undefined || !this.#placement.isOpen(agent.agentId)
             ? undefined
             : this.#relaunch(want.cluster, want.node, agent);
         if (started !== undefined) return this.#launch(started);
@@ -149,25 +147,17 @@ class Round {
     const { state, nowMs } = this.#draft;
     const cluster = state.clusters.get(node.cluster);
     if (cluster === undefined || !this.#mayStart(node)) return;
-    const { spec } = cluster.record;
-    const placed = [...cluster.nodes.values()].filter((other) => other.place !== undefined && other.id !== node.id);
-    const open = [...this.#agents.values()].filter(({ agentId }) => !this.#launched.has(agentId));
-    const known = (field: string): ReadonlySet<string> =>
-      new Set(
-        [...open.map(({ fields }) => fields[field]), ...placed.map((other) => other.place?.fields[field])].filter(
-          (value) => value !== undefined,
-        ),
-      );
-    const scene: Scene = { spec, need: needOf(spec, databaseOf(cluster)), placed, known, nowMs };
-    const judged = open.map((agent) => ({ agent, reasons: infeasible(agent, scene) }));
-    const fitting = judged.filter(({ reasons }) => reasons.length === 0).map(({ agent }) => agent);
-    const [best] = rank(fitting, spec, placed, (agentId) => nodesOnAgent(state.clusters, agentId));
+    const best = this.#placement.find(state, cluster, nowMs);
     if (best === undefined) {
       this.#unmet = true;
-      explain(this.#draft, node, judged);
+      const { explanations } = state;
+      const explanation = this.#placement.explain(state, cluster, nowMs, explanations.get(node.id));
+      this.#draft.set({ explanations: new Map(explanations).set(node.id, explanation) });
       return;
     }
-    this.#launch(placeNode(state, cluster, node, best, nowMs));
+    const launched = placeNode(state, cluster, node, best, this.#placement.ports(state), nowMs);
+    this.#launch(launched);
+    this.#placement.add(launched.node);
   }
 
   #launch(launch: Launch): void {
@@ -175,10 +165,12 @@ class Round {
     if (node.place === undefined) throw new Error(`Cannot launch node "${node.id}": it has no place`);
     this.#countLaunch();
     this.#draft.putNode(node);
-    const explanations = new Map(this.#draft.state.explanations);
-    explanations.delete(node.id);
-    this.#draft.set({ explanations });
-    this.#launched.add(node.place.agentId);
+    if (this.#draft.state.explanations.has(node.id)) {
+      const explanations = new Map(this.#draft.state.explanations);
+      explanations.delete(node.id);
+      this.#draft.set({ explanations });
+    }
+    this.#placement.close(node.place.agentId);
     this.#add(node.place.agentId, operations);
   }
 
@@ -221,27 +213,6 @@ class Round {
 /** Whether a place is none: its launch was never heard of, and its agent offers nothing of its reservation. */
 function isNotThere({ unheard, joined }: NodeRecord, isPartial: boolean): boolean {
   return unheard === true && !joined && !isPartial;
-}
-
-function nodesOnAgent(clusters: ReadonlyMap<string, ClusterState>, agentId: string): number {
-  let count = 0;
-  for (const { nodes } of clusters.values())
-    for (const node of nodes.values()) if (node.place?.agentId === agentId) count++;
-  return count;
-}
-
-/** Keeps the reasons of this round; agents that did not offer now keep what was said of them before. */
-function explain(
-  draft: Draft,
-  node: NodeRecord,
-  judged: readonly { readonly agent: AgentOffer; readonly reasons: readonly Reason[] }[],
-): void {
-  const agents = new Map(draft.state.explanations.get(node.id)?.agents);
-  for (const { agent, reasons } of judged) {
-    if (agents.size >= EXPLAINED_AGENTS && !agents.has(agent.agentId)) break;
-    agents.set(agent.agentId, { hostname: agent.hostname, reasons });
-  }
-  draft.set({ explanations: new Map(draft.state.explanations).set(node.id, { agents }) });
 }
 
 /** Asks for offers when something new is wanted, and for none when nothing is. */

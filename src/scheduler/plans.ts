@@ -7,6 +7,7 @@ import { stopReasons } from "./members.ts";
 import { giveBack } from "./release.ts";
 import {
   activePlans,
+  runningPlans,
   SCHEMA,
   type NodeRecord,
   type PlanKind,
@@ -64,9 +65,7 @@ function isAtNode({ type, status }: Step): boolean {
 
 /** Takes every plan as far as it goes now. */
 export function advancePlans(draft: Draft): void {
-  for (const plan of draft.state.plans.values()) {
-    if (plan.status === "running") advancePlan(draft, plan);
-  }
+  for (const plan of runningPlans(draft.state)) advancePlan(draft, plan);
 }
 
 function advancePlan(draft: Draft, plan: PlanRecord): void {
@@ -224,7 +223,12 @@ export function countNodes(draft: Draft, name: string, without: number): void {
 }
 
 function prunePlans(draft: Draft): void {
-  const finished = [...draft.state.plans.values()].filter((plan) => plan.status !== "running");
-  finished.sort((a, b) => (a.endedMs ?? 0) - (b.endedMs ?? 0));
-  for (const plan of finished.slice(0, Math.max(0, finished.length - FINISHED_KEPT))) draft.forgetPlan(plan.id);
+  const { plans } = draft.state;
+  const surplus = plans.size - runningPlans(draft.state).length - FINISHED_KEPT;
+  for (let pruned = 0; pruned < surplus; pruned++) {
+    let oldest: PlanRecord | undefined;
+    for (const plan of draft.state.plans.values())
+      if (plan.status !== "running" && (plan.endedMs ?? 0) < (oldest?.endedMs ?? Infinity)) oldest = plan;
+    if (oldest !== undefined) draft.forgetPlan(oldest.id);
+  }
 }

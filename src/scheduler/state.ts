@@ -5,6 +5,7 @@ import type { NodeFailure } from "../databases/node.ts";
 import type { ExecutorInfo } from "../mesos/task.ts";
 import type { Seed } from "../std/random.ts";
 import type { Reason } from "../std/reason.ts";
+import { remembered } from "../std/remembered.ts";
 
 /** Schema version of every record below. */
 export const SCHEMA = 1;
@@ -296,14 +297,23 @@ export function findAdminStep(
   state: State,
   taskId: string,
 ): { readonly plan: PlanRecord; readonly index: number } | undefined {
-  for (const plan of state.plans.values()) {
-    const index = plan.status === "running" ? plan.steps.findIndex(({ task }) => task?.taskId === taskId) : -1;
+  for (const plan of runningPlans(state)) {
+    const index = plan.steps.findIndex(({ task }) => task?.taskId === taskId);
     if (index !== -1) return { plan, index };
   }
   return undefined;
 }
 
+/** All plans that are not finished. */
+export function runningPlans({ plans }: State): readonly PlanRecord[] {
+  return runningOf(plans);
+}
+
+const runningOf = remembered((plans: State["plans"]): readonly PlanRecord[] =>
+  [...plans.values()].filter(({ status }) => status === "running"),
+);
+
 /** Plans of a cluster that are not finished. */
 export function activePlans(state: State, cluster: string): readonly PlanRecord[] {
-  return [...state.plans.values()].filter((plan) => plan.cluster === cluster && plan.status === "running");
+  return runningPlans(state).filter((plan) => plan.cluster === cluster);
 }

@@ -2,7 +2,14 @@
 import { adminReasons } from "./admin.ts";
 import { startReasons } from "./members.ts";
 import { isBlocked } from "./plans.ts";
-import type { ClusterState, LeftoverRecord, NodeRecord, PlanRecord, State } from "./state.ts";
+import {
+  runningPlans,
+  type ClusterState,
+  type LeftoverRecord,
+  type NodeRecord,
+  type PlanRecord,
+  type State,
+} from "./state.ts";
 
 /** Something that only an offer can give. `key` tells one attempt from the next. */
 export type Want =
@@ -36,8 +43,7 @@ export function wants(state: State, nowMs: number): readonly Want[] {
 /** Admin steps that are due and have no task. */
 function adminWants(state: State, nowMs: number): readonly Want[] {
   const found: Want[] = [];
-  for (const plan of state.plans.values()) {
-    if (plan.status !== "running") continue;
+  for (const plan of runningPlans(state)) {
     for (const [index, step] of plan.steps.entries()) {
       if (step.type !== "admin" || step.status === "done" || step.task !== undefined || isBlocked(plan.steps, step))
         continue;
@@ -57,8 +63,7 @@ function adminWants(state: State, nowMs: number): readonly Want[] {
 /** Nodes with an open start step and no process, oldest plan first. */
 function nodesToStart(state: State): readonly { readonly cluster: ClusterState; readonly node: NodeRecord }[] {
   const found: { cluster: ClusterState; node: NodeRecord }[] = [];
-  const plans = [...state.plans.values()].filter((plan) => plan.status === "running");
-  plans.sort((a, b) => a.createdMs - b.createdMs);
+  const plans = runningPlans(state).toSorted((a, b) => a.createdMs - b.createdMs);
   for (const plan of plans) {
     const cluster = state.clusters.get(plan.cluster);
     if (cluster === undefined || cluster.record.goal !== "running") continue;

@@ -1,5 +1,6 @@
 // The order in which Cassandra nodes may start, and by which nodes each finds its ring.
 import type { Reason } from "../../std/reason.ts";
+import { remembered } from "../../std/remembered.ts";
 import type { ClusterSpec } from "../cluster.ts";
 import type { Member } from "../node.ts";
 import { settingsOf } from "./settings.ts";
@@ -11,14 +12,13 @@ import { settingsOf } from "./settings.ts";
  */
 export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined {
   if (node.joined) return undefined;
-  const all = inOrder(members);
-  const others = all.filter((member) => member.node !== node.node);
-  if (!all.some((member) => member.joined)) {
+  const { all, isFounded, joining: allJoining, away } = standingOf(members);
+  if (!isFounded) {
     const founder = all[0];
     if (founder === undefined || founder.node === node.node) return undefined;
     return { check: "seeds", found: `first seed node ${described(founder)}`, wanted: "it has founded the ring" };
   }
-  const joining = others.find((member) => !member.joined && member.state !== "absent");
+  const joining = allJoining.find((member) => member.node !== node.node);
   if (joining !== undefined)
     return { check: "joining", found: `node "${joining.node}" is joining`, wanted: "one joining node at a time" };
   const seeds = seedMembers(spec, all);
@@ -27,7 +27,7 @@ export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Me
     : seeds.find((seed) => !seed.joined || seed.state !== "serving");
   if (missingSeed !== undefined)
     return { check: "seeds", found: `seed node ${described(missingSeed)}`, wanted: "every seed node serves" };
-  const down = others.find((member) => member.joined && member.state !== "serving");
+  const down = away.find((member) => member.node !== node.node);
   if (down !== undefined)
     return { check: "members", found: `node ${described(down)}`, wanted: "every member serves while a node joins" };
   return undefined;
@@ -51,10 +51,21 @@ function seedMembers(spec: ClusterSpec, inOrder: readonly Member[]): readonly Me
   return inOrder.slice(0, Math.min(settingsOf(spec.settings).seeds, spec.nodes));
 }
 
+/** What a node's turn depends on; every node of a cluster that waits asks for the same. */
+const standingOf = remembered((members: readonly Member[]) => {
+  const all = inOrder(members);
+  return {
+    all,
+    isFounded: all.some(({ joined }) => joined),
+    joining: all.filter(({ joined, state }) => !joined && state !== "absent"),
+    away: all.filter(({ joined, state }) => joined && state !== "serving"),
+  };
+});
+
 /** By the node's number: the lower ones are the seeds. */
-function inOrder(members: readonly Member[]): readonly Member[] {
-  return members.toSorted((a, b) => numberOf(a) - numberOf(b));
-}
+const inOrder = remembered((members: readonly Member[]): readonly Member[] =>
+  members.toSorted((a, b) => numberOf(a) - numberOf(b)),
+);
 
 function numberOf(member: Member): number {
   return Number(/\d+$/.exec(member.node)?.[0] ?? 0);

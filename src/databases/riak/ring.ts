@@ -1,5 +1,6 @@
 // The order in which a Riak ring changes: who starts when, and the steps of every change.
 import type { Reason } from "../../std/reason.ts";
+import { remembered } from "../../std/remembered.ts";
 import type { ClusterSpec } from "../cluster.ts";
 import type { Change, StepSketch } from "../database.ts";
 import type { Member } from "../node.ts";
@@ -143,9 +144,9 @@ function servingMember(members: readonly Member[], besides: readonly string[]): 
     ?.node;
 }
 
-function inOrder(members: readonly Member[]): readonly Member[] {
-  return members.toSorted((a, b) => numberOf(a) - numberOf(b));
-}
+const inOrder = remembered((members: readonly Member[]): readonly Member[] =>
+  members.toSorted((a, b) => numberOf(a) - numberOf(b)),
+);
 
 function numberOf(member: Member): number {
   return Number(/\d+$/.exec(member.node)?.[0] ?? 0);
