@@ -1,5 +1,5 @@
 // Reads and writes the notations of Cassandra's native protocol inside a body.
-import { BadBytes } from "./envelopes.ts";
+import { BadBytes, FLAGS, HEAD_BYTES, type Head } from "./envelopes.ts";
 
 const text = new TextDecoder();
 const toBytes = new TextEncoder();
@@ -48,6 +48,29 @@ export class BodyReader {
 
   stringList(): readonly string[] {
     return Array.from({ length: this.short() }, () => this.string());
+  }
+}
+
+/** A request's own body, after a custom payload. */
+export function requestBody({ flags }: Head, whole: Uint8Array): BodyReader {
+  const reader = new BodyReader(whole, HEAD_BYTES);
+  if ((flags & FLAGS.payload) !== 0) skipPayload(reader);
+  return reader;
+}
+
+/** A RESULT's own body, after a tracing id, warnings and a custom payload. */
+export function resultBody({ flags }: Head, body: Uint8Array): BodyReader {
+  const reader = new BodyReader(body);
+  if ((flags & FLAGS.tracing) !== 0) reader.skip(16);
+  if ((flags & FLAGS.warning) !== 0) reader.stringList();
+  if ((flags & FLAGS.payload) !== 0) skipPayload(reader);
+  return reader;
+}
+
+function skipPayload(reader: BodyReader): void {
+  for (let left = reader.short(); left > 0; left -= 1) {
+    reader.skip(reader.short());
+    reader.skip(Math.max(0, reader.int()));
   }
 }
 

@@ -1,143 +1,215 @@
 // One connection of a CQL driver as the director listens in on it: what asks for the cluster's nodes is answered so that the
-// driver stays with the director, and all else passes untouched. Versions 3 to 5.
-import { BodyReader, intBytes, shortBytes, stringBytes, stringListBytes } from "./body.ts";
-import { BadBytes, envelope, Envelopes, HEAD_BYTES, type Head, joined, OPCODES, type Reader } from "./envelopes.ts";
-import { type Kind, kindOf } from "./queries.ts";
-import { type Identity, isSchemaChange, onlyColumn, rewriteRows } from "./rows.ts";
-import { Segments } from "./segments.ts";
+// driver stays with the director, and all else passes untouched. Versions 3 to 5. The conversation can go on with another
+// server: what was asked before is answered by the old one, all that comes after goes to the new one.
+import { type BodyReader, intBytes, requestBody, stringBytes, stringListBytes } from "./body.ts";
+import { Direction } from "./direction.ts";
+import { BadBytes, envelope, type Head, joined, NOTHING, OPCODES } from "./envelopes.ts";
+import { kindOf, onlyReads } from "./queries.ts";
+import type { Identity } from "./rows.ts";
+import { type Again, type Around, type Open, Server, type Taken } from "./server.ts";
+import { EVENTS, FRAMED_SINCE, newSession, Replay, type Session } from "./session.ts";
+import { Statements } from "./statements.ts";
 
-/** Longer queries are neither a driver's own questions nor changes of a schema. */
-const QUERY_MAX_BYTES = 64 * 1024;
+/** Longer requests are neither looked at nor kept. */
+const LOOK_MAX_BYTES = 64 * 1024;
 /** As much of a query is looked at. */
 const QUERY_LOOK_BYTES = 4096;
-/** Longer answers to those are not known: a thousand nodes with 256 tokens each come to 6 MB. */
-const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
-/** Answers that a driver waits for at a time; it has 32768 streams. */
-const EXPECTED_MAX = 1024;
-const FRAMED_SINCE = 5;
+/** Requests of one connection that are kept until they are answered. */
+const KEPT_MAX_BYTES = 1024 * 1024;
+/** A request that may have to be held back for a moment while its connection moves. */
+const HELD_MAX_BYTES = 64 * 1024 * 1024;
 const PROTOCOL_ERROR = 0x000a;
-/** Events of nodes would lead a driver to them. */
-const EVENTS = ["SCHEMA_CHANGE"];
 
-/** How often the nodes are asked whether they agree on a schema before the driver is answered anyhow, and how soon again. */
-const AGREEMENT_TRIES = 20;
-const AGREEMENT_EVERY_MS = 200;
-const CONSISTENCY_ONE = 1;
-const OWN_VERSION = "SELECT schema_version FROM system.local WHERE key='local'";
-const OTHER_VERSIONS = "SELECT schema_version FROM system.peers";
-
-/** What becomes of bytes that came in. */
-export type Taken = {
-  readonly forward: readonly Uint8Array[];
-  /** For who sent them. */
-  readonly reply?: Uint8Array;
-  /** After so long, what `bytes` returns is for who sent them. */
-  readonly later?: { readonly afterMs: number; readonly bytes: () => Uint8Array };
-  /** The connection cannot go on. */
-  readonly error?: string;
-};
-
-/** A change of the schema whose answer is held back until all nodes know of it. */
-type Change = {
-  readonly head: Head;
-  readonly answer: Uint8Array;
-  readonly tries: number;
-  /** The asked node's own version. */
-  readonly version?: string;
-};
-type About = Kind | "startup" | "options" | "schema" | Change;
-
-const NOTHING = new Uint8Array();
-
-/** One direction of a connection. */
-export interface Filter {
-  take(bytes: Uint8Array): Taken;
-}
+/** Requests that are looked at. */
+const LOOKED_AT: ReadonlySet<number> = new Set([
+  ...[OPCODES.startup, OPCODES.options, OPCODES.query, OPCODES.prepare, OPCODES.execute],
+  ...[OPCODES.register, OPCODES.batch, OPCODES.authResponse],
+]);
+const PASSING: Open = { safe: false };
 
 export class Conversation {
-  readonly #identity: Identity;
-  /** By stream: what the answer to it is about. */
-  readonly #expected = new Map<number, About>();
-  #refusal: Uint8Array | undefined;
-  /** Questions of our own for the server. */
-  #questions: Uint8Array[] = [];
-  #later: Taken["later"];
+  readonly #session: Session;
   readonly #client: Direction;
-  readonly #server: Direction;
+  readonly #around: Around;
+  #refusal: Uint8Array = NOTHING;
+  /** Who gets what the client says; none while the next one is looked for. */
+  #present: Server | undefined;
+  /** Who is to take its place. */
+  #next: Server | undefined;
+  /** Who still has something to answer. */
+  #former: Server | undefined;
+  /** Requests for the next server. */
+  #again: readonly Again[] = [];
 
-  constructor(identity: Identity) {
-    this.#identity = identity;
-    const asked = {
-      wants: ({ opcode, length }: Head): boolean => {
-        if (opcode === OPCODES.query) return length <= QUERY_MAX_BYTES;
-        return opcode === OPCODES.startup || opcode === OPCODES.options || opcode === OPCODES.register;
-      },
-      rewrite: (head: Head, whole: Uint8Array) => this.#asked(head, whole),
+  constructor(identity: Identity, statements = new Statements()) {
+    this.#session = newSession(identity, statements);
+    this.#client = new Direction({
+      begins: (head) => this.#begins(head),
+      rewrite: (head, whole) => this.#asked(head, whole),
+    });
+    this.#around = {
+      session: this.#session,
+      client: this.#client,
+      isPresent: (server) => server === this.#present,
+      holds: () => this.#next !== undefined || this.#former !== undefined,
     };
-    const answered = {
-      wants: ({ stream, length }: Head): boolean => {
-        if (!this.#expected.has(stream)) return false;
-        if (length > ANSWER_MAX_BYTES) throw new BadBytes(`found ${length} bytes of nodes, wanted ${ANSWER_MAX_BYTES}`);
-        return true;
-      },
-      rewrite: (head: Head, whole: Uint8Array) => this.#answered(head, whole),
-    };
-    this.#client = new Direction(asked, () => true);
-    this.#server = new Direction(answered, () => this.#expected.size > 0);
   }
 
-  /** What the client's bytes become for the server, and what the client is told at once. */
-  readonly fromClient: Filter = {
-    take: (bytes) => {
-      const taken = this.#client.take(bytes);
+  /** Whether it has had no server yet. */
+  isNew = true;
+
+  /** The server for a driver that has said nothing yet. */
+  begin(): Server {
+    this.isNew = false;
+    this.#present = new Server(this.#around, undefined);
+    return this.#present;
+  }
+
+  /** Whether another server could take the present one's place now. */
+  get movable(): boolean {
+    return this.#former === undefined && this.#next === undefined && this.#present?.movable === true;
+  }
+
+  /** A server that is told first what was settled with the present one: `say` it. */
+  replayed(): Server {
+    return new Server(this.#around, new Replay(this.#session, (this.#session.startup?.[0] ?? 0) & 0x7f));
+  }
+
+  /** The server, which knows all now, takes the present one's place as soon as `moved` says so. */
+  moveTo(server: Server): void {
+    this.#next = server;
+  }
+
+  /**
+   * Whether the next server has the present one's place from now on. To be asked after everything that was taken, and done
+   * before more is: what the client is told to go on with until then belongs to the former one. `first`: what is said to it.
+   */
+  moved(): { readonly first: Uint8Array } | undefined {
+    const [present, next] = [this.#present, this.#next];
+    if (next === undefined || !this.#client.between) return undefined;
+    if (present !== undefined && !(present.between && present.movable)) return undefined;
+    this.#former = present;
+    this.#present = next;
+    this.#next = undefined;
+    const first = this.#askAgain(this.#again);
+    this.#again = [];
+    return { first };
+  }
+
+  /** Whether the former server has answered everything; then it is forgotten. */
+  formerIsDone(): boolean {
+    if (this.#former?.quiet !== true) return false;
+    this.#former = undefined;
+    return true;
+  }
+
+  /**
+   * The server is gone. Undefined: the client cannot go on. `answers` are for the client, `first` for the present server. If it
+   * was the present one, another one has to be found, and nothing can be taken from the client before it has `moved` there.
+   */
+  lost(server: Server): { readonly answers: Uint8Array; readonly first: Uint8Array } | undefined {
+    if (server === this.#next) {
+      this.#next = undefined;
+      return { answers: NOTHING, first: NOTHING };
+    }
+    const goesOn = server === this.#former || (server.movable && this.#client.between && this.#former === undefined);
+    const left = goesOn ? server.lose() : undefined;
+    if (left === undefined) return undefined;
+    if (server === this.#former) {
+      this.#former = undefined;
+      return { answers: left.answers, first: this.#askAgain(left.again) };
+    }
+    this.#present = undefined;
+    this.#again = left.again;
+    return { answers: left.answers, first: NOTHING };
+  }
+
+  #askAgain(requests: readonly Again[]): Uint8Array {
+    return joined(
+      requests.map(({ stream, open, request }) => {
+        this.#present?.expect(stream, open);
+        return this.#client.insert(request);
+      }),
+    );
+  }
+
+  /** What the client's bytes become for the present server, and what the client is told at once. */
+  take(bytes: Uint8Array): Taken {
+    try {
+      const forward = this.#client.take(bytes);
       const reply = this.#refusal;
-      this.#refusal = undefined;
-      return reply === undefined ? taken : { ...taken, reply };
-    },
-  };
-
-  /** What the server's bytes become for the client. */
-  readonly fromServer: Filter = {
-    take: (bytes) => {
-      const taken = this.#server.take(bytes);
-      const later = this.#later;
-      this.#later = undefined;
-      const reply = this.#insertQuestions();
-      return {
-        ...taken,
-        ...(reply.length === 0 ? {} : { reply }),
-        ...(later === undefined ? {} : { later }),
-      };
-    },
-  };
-
-  #insertQuestions(): Uint8Array {
-    return joined(this.#questions.splice(0).map((question) => this.#client.insert(question)));
+      this.#refusal = NOTHING;
+      return reply.length === 0 ? { forward } : { forward, reply };
+    } catch (error) {
+      if (error instanceof BadBytes) return { forward: [], error: error.message };
+      throw error;
+    }
   }
 
-  #expect(head: Head, about: About): void {
-    if (this.#expected.size >= EXPECTED_MAX) throw new BadBytes(`found ${EXPECTED_MAX} questions without an answer`);
-    this.#expected.set(head.stream, about);
+  #begins({ stream, opcode, length }: Head): boolean {
+    if (LOOKED_AT.has(opcode) && length <= LOOK_MAX_BYTES) return true;
+    if (this.#next !== undefined && length <= HELD_MAX_BYTES) return true;
+    this.#present?.expect(stream, PASSING);
+    return false;
   }
 
   #asked(head: Head, whole: Uint8Array): Uint8Array {
-    const body = new BodyReader(whole, HEAD_BYTES);
+    if (!LOOKED_AT.has(head.opcode) || head.length > LOOK_MAX_BYTES) {
+      this.#expect(head, PASSING);
+      return whole;
+    }
+    const body = requestBody(head, whole);
     switch (head.opcode) {
-      case OPCODES.options:
-        this.#expect(head, "options");
-        return whole;
       case OPCODES.startup:
         return this.#started(head, whole, body);
+      case OPCODES.options:
+        this.#expect(head, this.#kept({ about: "options", safe: true }, whole));
+        return whole;
+      case OPCODES.authResponse: {
+        const session = this.#session;
+        const first = session.login.type === "none";
+        const { authenticator } = session;
+        session.login = first ? { type: "token", authenticator, response: whole.slice() } : { type: "other" };
+        this.#expect(head, { about: "login", safe: false });
+        return whole;
+      }
       case OPCODES.register: {
+        this.#expect(head, { about: "register", safe: false });
         const events = body.stringList().filter((event) => EVENTS.includes(event));
         return envelope(head, stringListBytes(events), false);
       }
-      default: {
-        const kind = kindOf(body.longString(QUERY_LOOK_BYTES));
-        if (kind !== undefined) this.#expect(head, kind);
+      case OPCODES.prepare:
+        this.#expect(head, this.#kept(head.flags === 0 ? { about: "prepare", safe: true } : { safe: true }, whole));
         return whole;
-      }
+      case OPCODES.query:
+        this.#expect(head, this.#query(body.longString(QUERY_LOOK_BYTES), whole));
+        return whole;
+      default:
+        this.#expect(head, this.#kept({ about: "execute", safe: this.#reads(head, body) }, whole));
+        return whole;
     }
+  }
+
+  #expect({ stream }: Head, open: Open): void {
+    this.#present?.expect(stream, open);
+  }
+
+  #query(query: string, whole: Uint8Array): Open {
+    const about = kindOf(query);
+    const open: Open = { ...(about === undefined ? {} : { about }), safe: onlyReads(query) };
+    return open.safe ? this.#kept(open, whole) : open;
+  }
+
+  /** Whether what is executed is known to be a question. */
+  #reads({ version, opcode }: Head, body: BodyReader): boolean {
+    if (opcode !== OPCODES.execute) return false;
+    return this.#session.statements.get(version, body.bytes(body.short()))?.safe === true;
+  }
+
+  /** With the request itself, while there are not too many. */
+  #kept(open: Open, whole: Uint8Array): Open {
+    if (this.#session.keptBytes + whole.length > KEPT_MAX_BYTES) return open;
+    return { ...open, request: whole.slice() };
   }
 
   #started(head: Head, whole: Uint8Array, body: BodyReader): Uint8Array {
@@ -146,133 +218,15 @@ export class Conversation {
       // It was not among what is supported. Whole frames could not be read any more.
       if (name.toUpperCase() === "COMPRESSION" && value !== "") {
         const message = `Compression "${value}" is not supported by the director`;
-        this.#refusal = envelope(
-          { ...head, flags: 0, opcode: OPCODES.error },
-          joined([intBytes(PROTOCOL_ERROR), stringBytes(message)]),
-          true,
-        );
+        const error = joined([intBytes(PROTOCOL_ERROR), stringBytes(message)]);
+        this.#refusal = envelope({ ...head, flags: 0, opcode: OPCODES.error }, error, true);
         return NOTHING;
       }
     }
-    this.#expect(head, "startup");
+    this.#session.startup = whole.slice();
+    this.#expect(head, { about: "startup", safe: false });
     // What the client sends after this is in segments; it waits for the answer before.
     if (head.version >= FRAMED_SINCE) this.#client.framed = true;
     return whole;
   }
-
-  #answered(head: Head, whole: Uint8Array): Uint8Array {
-    const about = this.#expected.get(head.stream);
-    this.#expected.delete(head.stream);
-    const body = whole.subarray(HEAD_BYTES);
-    if (typeof about === "object") return this.#agreed(head, body, about);
-    switch (about) {
-      case undefined:
-        return whole;
-      case "startup": {
-        const accepted = head.opcode === OPCODES.ready || head.opcode === OPCODES.authenticate;
-        if (head.version < FRAMED_SINCE) return whole;
-        this.#server.framed = accepted;
-        this.#client.framed = accepted;
-        return whole;
-      }
-      case "schema": {
-        if (head.opcode !== OPCODES.result || !isSchemaChange(head, body)) return whole;
-        this.#ask({ head, answer: whole.slice(), tries: 0 });
-        return NOTHING;
-      }
-      case "options":
-        return head.opcode === OPCODES.supported ? envelope(head, withoutCompression(body), true) : whole;
-      default: {
-        if (head.opcode !== OPCODES.result) return whole;
-        const changed = rewriteRows(head, body, about, this.#identity);
-        return changed === body ? whole : envelope(head, changed, true);
-      }
-    }
-  }
-
-  /** Asks the node that made a change for its own version, or for those of the others as it knows them. */
-  #ask(change: Change): void {
-    // The driver still waits on this stream, and the server has it free.
-    this.#expected.set(change.head.stream, change);
-    this.#questions.push(question(change.head, change.version === undefined ? OWN_VERSION : OTHER_VERSIONS));
-  }
-
-  /** A node's answer to a question of ours: then the next question, or what the driver waits for. */
-  #agreed(head: Head, body: Uint8Array, change: Change): Uint8Array {
-    if (head.opcode !== OPCODES.result) return change.answer;
-    const versions = onlyColumn(head, body);
-    if (change.version === undefined) {
-      const [version] = versions;
-      if (version === undefined) return change.answer;
-      this.#ask({ ...change, version });
-      return NOTHING;
-    }
-    const agreed = versions.every((version) => version === change.version);
-    if (agreed || change.tries >= AGREEMENT_TRIES) return change.answer;
-    const { head: asked, answer, tries } = change;
-    const again: Change = { head: asked, answer, tries: tries + 1 };
-    this.#expected.set(asked.stream, again);
-    const bytes = (): Uint8Array => {
-      this.#ask(again);
-      return this.#insertQuestions();
-    };
-    this.#later = { afterMs: AGREEMENT_EVERY_MS, bytes };
-    return NOTHING;
-  }
-}
-
-function question(head: Head, query: string): Uint8Array {
-  // Flags have four bytes since version 5.
-  const flags = head.version >= FRAMED_SINCE ? intBytes(0) : Uint8Array.of(0);
-  const body = joined([intBytes(query.length), new TextEncoder().encode(query), shortBytes(CONSISTENCY_ONE), flags]);
-  return envelope({ ...head, flags: 0, opcode: OPCODES.query }, body, false);
-}
-
-/** One direction: plain envelopes first, segments from some point on. */
-class Direction implements Filter {
-  readonly #plain: Envelopes;
-  readonly #segments: Segments;
-  /** What comes next are segments. */
-  framed = false;
-
-  constructor(reader: Omit<Reader, "over">, looks: () => boolean) {
-    const isFramed = (): boolean => this.framed;
-    const plain: Reader = {
-      ...reader,
-      get over() {
-        return isFramed();
-      },
-    };
-    this.#plain = new Envelopes(plain);
-    this.#segments = new Segments(new Envelopes({ ...reader, over: false }), looks, (head) => reader.wants(head));
-  }
-
-  /** Puts an envelope of our own between those that pass; what this returns can be sent at once. */
-  insert(own: Uint8Array): Uint8Array {
-    return this.framed ? this.#segments.insert(own) : this.#plain.insert(own);
-  }
-
-  take(bytes: Uint8Array): Taken {
-    try {
-      if (this.framed) return { forward: this.#segments.take(bytes) };
-      const { forward, rest } = this.#plain.take(bytes);
-      return { forward: rest.length === 0 ? forward : [...forward, ...this.#segments.take(rest)] };
-    } catch (error) {
-      if (error instanceof BadBytes) return { forward: [], error: error.message };
-      throw error;
-    }
-  }
-}
-
-/** The body of SUPPORTED with no compression to choose, since whole envelopes could not be read any more. */
-function withoutCompression(body: Uint8Array): Uint8Array {
-  const reader = new BodyReader(body);
-  const count = reader.short();
-  const parts: Uint8Array[] = [shortBytes(count)];
-  for (let left = count; left > 0; left -= 1) {
-    const name = reader.string();
-    const values = reader.stringList();
-    parts.push(stringBytes(name), stringListBytes(name.toUpperCase() === "COMPRESSION" ? [] : values));
-  }
-  return joined(parts);
 }

@@ -24,7 +24,13 @@ export const OPCODES = {
   supported: 0x06,
   query: 0x07,
   result: 0x08,
+  prepare: 0x09,
+  execute: 0x0a,
   register: 0x0b,
+  batch: 0x0d,
+  authChallenge: 0x0e,
+  authResponse: 0x0f,
+  authSuccess: 0x10,
 } as const;
 
 export const FLAGS = { compressed: 0x01, tracing: 0x02, payload: 0x04, warning: 0x08 } as const;
@@ -37,12 +43,15 @@ export class BadBytes extends Error {
 /** The head that begins at `at`, where at least HEAD_BYTES must be. */
 export function readHead(bytes: Uint8Array, at: number): Head {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEAD_BYTES);
+  const length = view.getUint32(5);
+  if (length > BODY_MAX_BYTES)
+    throw new BadBytes(`found an envelope of ${length} bytes, wanted at most ${BODY_MAX_BYTES}`);
   return {
     version: view.getUint8(0) & 0x7f,
     flags: view.getUint8(1),
     stream: view.getInt16(2),
     opcode: view.getUint8(4),
-    length: view.getUint32(5),
+    length,
   };
 }
 
@@ -59,22 +68,63 @@ export function envelope(head: Omit<Head, "length">, body: Uint8Array, answer: b
   return bytes;
 }
 
+/** The same envelope on another stream. */
+export function onStream(whole: Uint8Array, stream: number): Uint8Array {
+  const bytes = whole.slice();
+  new DataView(bytes.buffer).setInt16(2, stream);
+  return bytes;
+}
+
 /** What is done with each envelope of one direction. */
 export interface Reader {
-  /** Told of every envelope's head. Whether the whole envelope is wanted. */
-  wants(head: Head): boolean;
+  /** Told of every envelope's head, once. Whether the whole envelope is wanted. */
+  begins(head: Head): boolean;
   /** Gets a wanted envelope; returns what goes on in its place: the same bytes where nothing is changed. */
   rewrite(head: Head, whole: Uint8Array): Uint8Array;
   /** Whether what comes next are no plain envelopes any more. */
-  readonly over: boolean;
+  over(): boolean;
 }
 
-const NOTHING = new Uint8Array();
+export const NOTHING = new Uint8Array();
+
+/** Bytes that wait until there are enough of them: never more memory than twice what has come. */
+export class Held {
+  #buffer: Uint8Array = NOTHING;
+  #length = 0;
+  #needed = 0;
+
+  /** All that waits with these bytes after it, once that is enough; undefined: it is not. */
+  with(bytes: Uint8Array): Uint8Array | undefined {
+    if (this.#length === 0) return bytes;
+    const length = this.#length + bytes.length;
+    if (length > this.#buffer.length) {
+      const wider = new Uint8Array(length < this.#needed ? Math.min(2 * length, this.#needed) : length);
+      wider.set(this.#buffer.subarray(0, this.#length));
+      this.#buffer = wider;
+    }
+    this.#buffer.set(bytes, this.#length);
+    this.#length = length;
+    if (length < this.#needed) return undefined;
+    const all = this.#buffer.subarray(0, length);
+    this.#buffer = NOTHING;
+    this.#length = 0;
+    return all;
+  }
+
+  /** These bytes wait until there are as many as needed. */
+  keep(bytes: Uint8Array, needed: number): void {
+    this.#buffer = bytes.slice();
+    this.#length = bytes.length;
+    this.#needed = needed;
+  }
+}
 
 /** One direction of plain envelopes. */
 export class Envelopes {
   readonly #reader: Reader;
-  #held: Uint8Array = NOTHING;
+  readonly #held = new Held();
+  /** The head of a wanted envelope that is not complete yet. */
+  #wanted: Head | undefined;
   /** Bytes of an envelope that passes, still to come. */
   #left = 0;
   /** An envelope of our own that waits for the end of the one that passes. */
@@ -82,6 +132,11 @@ export class Envelopes {
 
   constructor(reader: Reader) {
     this.#reader = reader;
+  }
+
+  /** Whether what went on so far ends with the end of an envelope. */
+  get between(): boolean {
+    return this.#left === 0;
   }
 
   /** Puts an envelope between those that pass. Returns what can be sent at once; the rest comes with `take`. */
@@ -95,23 +150,26 @@ export class Envelopes {
    * What goes on of these bytes, in order, and what was not looked at because the reader is over. Throws BadBytes.
    */
   take(input: Uint8Array): { readonly forward: readonly Uint8Array[]; readonly rest: Uint8Array } {
-    const bytes = this.#held.length === 0 ? input : joined([this.#held, input]);
-    this.#held = NOTHING;
+    const bytes = this.#held.with(input);
+    if (bytes === undefined) return { forward: [], rest: NOTHING };
     const forward: Uint8Array[] = [];
     let at = Math.min(this.#left, bytes.length);
     this.#left -= at;
     let from = 0;
-    while (bytes.length - at >= HEAD_BYTES && !this.#reader.over) {
-      const head = readHead(bytes, at);
-      if (head.length > BODY_MAX_BYTES)
-        throw new BadBytes(`found an envelope of ${head.length} bytes, wanted at most ${BODY_MAX_BYTES}`);
+    let needed = HEAD_BYTES;
+    while (bytes.length - at >= HEAD_BYTES && !this.#reader.over()) {
+      const head = this.#wanted ?? readHead(bytes, at);
       const end = at + HEAD_BYTES + head.length;
-      if (!this.#reader.wants(head)) {
+      if (this.#wanted === undefined && !this.#reader.begins(head)) {
         this.#left = Math.max(0, end - bytes.length);
         at = Math.min(end, bytes.length);
         continue;
       }
-      if (end > bytes.length) break;
+      this.#wanted = end > bytes.length ? head : undefined;
+      if (end > bytes.length) {
+        needed = HEAD_BYTES + head.length;
+        break;
+      }
       const whole = bytes.subarray(at, end);
       const changed = this.#reader.rewrite(head, whole);
       if (changed !== whole) {
@@ -126,8 +184,8 @@ export class Envelopes {
       forward.push(this.#own);
       this.#own = NOTHING;
     }
-    if (this.#reader.over) return { forward, rest: bytes.subarray(at) };
-    if (at < bytes.length) this.#held = bytes.slice(at);
+    if (this.#reader.over()) return { forward, rest: bytes.subarray(at) };
+    if (at < bytes.length) this.#held.keep(bytes.subarray(at), needed);
     return { forward, rest: NOTHING };
   }
 }

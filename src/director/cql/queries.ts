@@ -1,4 +1,5 @@
-// Which of a driver's queries would lead it past the director: those that ask for the cluster's nodes.
+// What a driver's queries mean for the director: those that ask for the cluster's nodes would lead it past it, others change
+// what the connection is set to.
 
 /**
  * "local": the node itself, which must look like the director. "peers": the other nodes, of which there must be none.
@@ -8,17 +9,26 @@ export type Kind = "local" | "peers" | "agreement";
 
 /** Statements after which all nodes must get to know the schema. */
 const CHANGE = /^\s*(?:create|alter|drop)\s/i;
+const USE = /^\s*use\s/i;
+const SELECT = /^\s*select\s/i;
 
-const SELECT =
-  /^\s*select\s+(?<columns>[\s\S]+?)\s+from\s+"?system"?\s*\.\s*"?(?<table>local|peers_v2|peers)"?(?=\s|;|$)/i;
+const FROM = /\sfrom\s+"?system"?\s*\.\s*"?(local|peers_v2|peers)"?(?=\s|;|$)/i;
 /** Who selects these wants to know the nodes themselves. */
 const OF_NODES = /\*|\b(?:tokens|data_center|rack|release_version)\b/i;
 
-/** "schema": it changes the schema. Undefined: it is no business of the director's. */
-export function kindOf(query: string): Kind | "schema" | undefined {
+/** "schema": it changes the schema. "use": it sets the keyspace. Undefined: it is no business of the director's. */
+export function kindOf(query: string): Kind | "schema" | "use" | undefined {
   if (CHANGE.test(query)) return "schema";
-  const { columns = "", table } = SELECT.exec(query)?.groups ?? {};
-  if (table === undefined) return undefined;
-  if (table.toLowerCase() === "local") return "local";
+  if (USE.test(query)) return "use";
+  if (!SELECT.test(query)) return undefined;
+  const from = FROM.exec(query);
+  if (from === null) return undefined;
+  if (from[1]?.toLowerCase() === "local") return "local";
+  const columns = query.slice(0, from.index);
   return /\bschema_version\b/i.test(columns) && !OF_NODES.test(columns) ? "agreement" : "peers";
+}
+
+/** Whether it only reads, so that asking it twice is as asking it once. */
+export function onlyReads(query: string): boolean {
+  return SELECT.test(query);
 }

@@ -1,6 +1,6 @@
 // Changes the rows of a result, so that what they say of nodes is what the director wants to be seen as.
-import { BodyReader, intBytes } from "./body.ts";
-import { FLAGS, type Head, joined } from "./envelopes.ts";
+import { type BodyReader, intBytes, resultBody } from "./body.ts";
+import { type Head, joined } from "./envelopes.ts";
 import type { Kind } from "./queries.ts";
 
 /** What a driver is to take for the cluster's only node. */
@@ -13,6 +13,8 @@ export type Identity = {
 };
 
 const RESULT_ROWS = 2;
+const RESULT_KEYSPACE = 3;
+const RESULT_PREPARED = 4;
 const RESULT_SCHEMA_CHANGE = 5;
 const METADATA = { globalTable: 1, morePages: 2, none: 4, changed: 8 } as const;
 const TYPES = {
@@ -35,7 +37,7 @@ type Column = { readonly name: string; readonly type: number };
 
 /** The body of a RESULT that answers a query of this kind; the same one where there is nothing to change. */
 export function rewriteRows(head: Head, body: Uint8Array, kind: Kind, identity: Identity): Uint8Array {
-  const reader = new BodyReader(body, prefixLength(head, body));
+  const reader = resultBody(head, body);
   if (reader.int() !== RESULT_ROWS) return body;
   const columns = readColumns(reader);
   if (columns === undefined) return body;
@@ -54,12 +56,24 @@ export function rewriteRows(head: Head, body: Uint8Array, kind: Kind, identity: 
 
 /** Whether the body of a RESULT says that the schema was changed. */
 export function isSchemaChange(head: Head, body: Uint8Array): boolean {
-  return new BodyReader(body, prefixLength(head, body)).int() === RESULT_SCHEMA_CHANGE;
+  return resultBody(head, body).int() === RESULT_SCHEMA_CHANGE;
+}
+
+/** The keyspace that a RESULT says is in use from now on. */
+export function keyspaceSet(head: Head, body: Uint8Array): string | undefined {
+  const reader = resultBody(head, body);
+  return reader.int() === RESULT_KEYSPACE ? reader.string() : undefined;
+}
+
+/** The id of the statement that a RESULT says is prepared. */
+export function preparedId(head: Head, body: Uint8Array): Uint8Array | undefined {
+  const reader = resultBody(head, body);
+  return reader.int() === RESULT_PREPARED ? reader.bytes(reader.short()) : undefined;
 }
 
 /** The values of the only column of a RESULT's rows, in hex; nulls are left out. */
 export function onlyColumn(head: Head, body: Uint8Array): readonly string[] {
-  const reader = new BodyReader(body, prefixLength(head, body));
+  const reader = resultBody(head, body);
   if (reader.int() !== RESULT_ROWS || readColumns(reader)?.length !== 1) return [];
   const values: string[] = [];
   for (let left = reader.int(); left > 0; left -= 1) {
@@ -71,19 +85,6 @@ export function onlyColumn(head: Head, body: Uint8Array): readonly string[] {
 
 function valueBytes(value: Uint8Array | undefined): readonly Uint8Array[] {
   return value === undefined ? [intBytes(-1)] : [intBytes(value.length), value];
-}
-
-/** What stands before an answer's own body: a tracing id, warnings, a custom payload. */
-function prefixLength({ flags }: Head, body: Uint8Array): number {
-  const reader = new BodyReader(body);
-  if ((flags & FLAGS.tracing) !== 0) reader.skip(16);
-  if ((flags & FLAGS.warning) !== 0) reader.stringList();
-  if ((flags & FLAGS.payload) !== 0)
-    for (let left = reader.short(); left > 0; left -= 1) {
-      reader.string();
-      reader.skip(Math.max(0, reader.int()));
-    }
-  return reader.at;
 }
 
 /** Undefined: the columns are not told, so that nothing in the rows can be found. */

@@ -1,6 +1,6 @@
 // Segments of protocol version 5, without compression: a head of six bytes (17 bits of length, a bit that says whether whole
 // envelopes are inside, CRC-24), a payload, CRC-32.
-import { BadBytes, type Envelopes, HEAD_BYTES, type Head, joined, readHead } from "./envelopes.ts";
+import { BadBytes, HEAD_BYTES, type Head, Held, joined, NOTHING, type Reader, readHead } from "./envelopes.ts";
 
 const SEGMENT_HEAD_BYTES = 6;
 const SEGMENT_TAIL_BYTES = 4;
@@ -64,107 +64,117 @@ export function segmentsOf(envelopes: Uint8Array): Uint8Array {
   return joined(parts);
 }
 
-const NOTHING = new Uint8Array();
-
-/** One direction of segments. The envelopes inside are read by `inner`, as far as `looks` says that it is worth it. */
+/** One direction of segments; the envelopes inside go by the reader. */
 export class Segments {
-  readonly #inner: Envelopes;
-  readonly #looks: () => boolean;
-  readonly #wants: (head: Head) => boolean;
-  #held: Uint8Array = NOTHING;
+  readonly #reader: Omit<Reader, "over">;
+  readonly #held = new Held();
   /** Bytes of a segment that passes, still to come. */
   #left = 0;
-  /** Bytes of an envelope over several segments that are still to come, and its parts if it is wanted. */
+  /** Bytes of an envelope over several segments that are still to come; its head and its parts if it is wanted. */
   #envelopeLeft = 0;
-  #parts: Uint8Array[] | undefined;
-
+  #wanted: Head | undefined;
+  readonly #parts = new Held();
   /** A segment of our own that waits for the end of what passes. */
   #own: Uint8Array = NOTHING;
 
-  constructor(inner: Envelopes, looks: () => boolean, wants: (head: Head) => boolean) {
-    this.#inner = inner;
-    this.#looks = looks;
-    this.#wants = wants;
+  constructor(reader: Omit<Reader, "over">) {
+    this.#reader = reader;
+  }
+
+  /** Whether what went on so far ends with the end of an envelope. */
+  get between(): boolean {
+    return this.#left === 0 && (this.#envelopeLeft === 0 || this.#wanted !== undefined);
   }
 
   /** Puts an envelope between those that pass. Returns what can be sent at once; the rest comes with `take`. */
   insert(own: Uint8Array): Uint8Array {
     const bytes = segmentsOf(own);
-    if (this.#left === 0 && this.#envelopeLeft === 0) return bytes;
+    if (this.between) return bytes;
     this.#own = joined([this.#own, bytes]);
     return NOTHING;
   }
 
   /** What goes on of these bytes, in order. Throws BadBytes. */
   take(input: Uint8Array): readonly Uint8Array[] {
-    const bytes = this.#held.length === 0 ? input : joined([this.#held, input]);
-    this.#held = NOTHING;
+    const bytes = this.#held.with(input);
+    if (bytes === undefined) return [];
     const forward: Uint8Array[] = [];
     let at = Math.min(this.#left, bytes.length);
     this.#left -= at;
     let from = 0;
+    let needed = SEGMENT_HEAD_BYTES;
     while (bytes.length - at >= SEGMENT_HEAD_BYTES) {
       const { length, selfContained } = readSegmentHead(bytes, at);
       const end = at + SEGMENT_HEAD_BYTES + length + SEGMENT_TAIL_BYTES;
       const begins = !selfContained && this.#envelopeLeft === 0;
-      if (begins && bytes.length - at < SEGMENT_HEAD_BYTES + HEAD_BYTES) break;
-      const looks = selfContained ? this.#looks() : begins ? this.#begin(bytes, at) : this.#parts !== undefined;
-      if (looks && end > bytes.length) {
-        // It is looked at anew once it is complete.
-        if (begins) this.#envelopeLeft = 0;
+      // Whole envelopes, and the beginning of a longer one, are looked at when they are complete.
+      const passes = !selfContained && !begins && this.#wanted === undefined;
+      if (end > bytes.length && !passes) {
+        needed = end - at;
         break;
       }
-      if (!selfContained) this.#envelopeLeft = Math.max(0, this.#envelopeLeft - length);
-      if (looks) {
-        const payload = bytes.subarray(at + SEGMENT_HEAD_BYTES, end - SEGMENT_TAIL_BYTES);
-        const changed = selfContained ? this.#whole(payload) : this.#part(payload);
-        if (changed !== undefined) {
-          // What is made anew gets a right checksum: what it is made of must have had one.
-          checkPayload(payload, bytes, end);
-          if (at > from) forward.push(bytes.subarray(from, at));
-          if (changed.length > 0) forward.push(changed);
-          from = end;
-        }
+      const payload = bytes.subarray(at + SEGMENT_HEAD_BYTES, Math.min(bytes.length, end - SEGMENT_TAIL_BYTES));
+      const changed = selfContained ? this.#whole(payload) : this.#part(payload, length, begins);
+      if (changed !== undefined) {
+        // What is made anew gets a right checksum: what it is made of must have had one.
+        checkPayload(payload, bytes, end);
+        if (at > from) forward.push(bytes.subarray(from, at));
+        if (changed.length > 0) forward.push(changed);
+        from = end;
       }
       this.#left = Math.max(0, end - bytes.length);
       at = Math.min(end, bytes.length);
     }
     if (at > from) forward.push(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
-    if (at < bytes.length) this.#held = bytes.slice(at);
-    if (this.#left === 0 && this.#envelopeLeft === 0 && this.#own.length > 0) {
+    if (at < bytes.length) this.#held.keep(bytes.subarray(at), needed);
+    if (this.between && this.#own.length > 0) {
       forward.push(this.#own);
       this.#own = NOTHING;
     }
     return forward;
   }
 
-  /** An envelope over several segments begins in the one at `at`. Whether it is wanted. */
-  #begin(bytes: Uint8Array, at: number): boolean {
-    const head = readHead(bytes, at + SEGMENT_HEAD_BYTES);
-    this.#envelopeLeft = HEAD_BYTES + head.length;
-    const wanted = this.#wants(head);
-    this.#parts = wanted ? [] : undefined;
-    return wanted;
-  }
-
   /** Segments in the place of one with whole envelopes; undefined: it may pass as it is. */
   #whole(payload: Uint8Array): Uint8Array | undefined {
-    const { forward } = this.#inner.take(payload);
-    const [only, more] = forward;
-    if (more === undefined && only?.length === payload.length && only.byteOffset === payload.byteOffset)
-      return undefined;
-    return forward.length === 0 ? NOTHING : segmentsOf(joined(forward));
+    const parts: Uint8Array[] = [];
+    let same = true;
+    for (let at = 0; at < payload.length;) {
+      if (payload.length - at < HEAD_BYTES) throw new BadBytes("found a piece of an envelope, wanted whole ones");
+      const head = readHead(payload, at);
+      const whole = payload.subarray(at, at + HEAD_BYTES + head.length);
+      at += HEAD_BYTES + head.length;
+      if (at > payload.length) throw new BadBytes("found a piece of an envelope, wanted whole ones");
+      const changed = this.#reader.begins(head) ? this.#reader.rewrite(head, whole) : whole;
+      same &&= changed === whole;
+      parts.push(changed);
+    }
+    return same ? undefined : segmented(parts);
   }
 
-  /** A part of a wanted envelope: nothing goes on until it is complete. */
-  #part(payload: Uint8Array): Uint8Array {
-    this.#parts?.push(payload.slice());
-    if (this.#envelopeLeft > 0) return NOTHING;
-    const whole = joined(this.#parts ?? []);
-    this.#parts = undefined;
-    const { forward } = this.#inner.take(whole);
-    return forward.length === 0 ? NOTHING : segmentsOf(joined(forward));
+  /** A part of a longer envelope; undefined: it may pass. Nothing of a wanted one goes on until it is complete. */
+  #part(payload: Uint8Array, length: number, begins: boolean): Uint8Array | undefined {
+    if (begins) {
+      if (payload.length < HEAD_BYTES) throw new BadBytes("found an envelope without its head");
+      const head = readHead(payload, 0);
+      this.#envelopeLeft = HEAD_BYTES + head.length;
+      this.#wanted = this.#reader.begins(head) ? head : undefined;
+    }
+    this.#envelopeLeft = Math.max(0, this.#envelopeLeft - length);
+    const head = this.#wanted;
+    if (head === undefined) return undefined;
+    const all = HEAD_BYTES + head.length;
+    if (begins && this.#envelopeLeft > 0) this.#parts.keep(payload, all);
+    const whole = begins ? payload : this.#parts.with(payload);
+    if (this.#envelopeLeft > 0 || whole === undefined) return NOTHING;
+    this.#wanted = undefined;
+    if (whole.length !== all) throw new BadBytes("found an envelope that goes on too long");
+    return segmented([this.#reader.rewrite(head, whole)]);
   }
+}
+
+function segmented(envelopes: readonly Uint8Array[]): Uint8Array {
+  const all = joined(envelopes);
+  return all.length === 0 ? NOTHING : segmentsOf(all);
 }
 
 function checkPayload(payload: Uint8Array, bytes: Uint8Array, end: number): void {

@@ -1,13 +1,11 @@
 // Traffic by connections: each client's connection is joined to one of a backend's, and the pump does the rest.
 import type { Socket, TCPSocketListener } from "bun";
-import { Conversation } from "../cql/conversation.ts";
-import { addressBytes, hostIdOf } from "../cql/rows.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import { refusalBytes } from "../words.ts";
 import { type BackendFigures, countRefusal, type Unheard } from "./figures.ts";
 import { connectFailure } from "./probe.ts";
 import type { Desk, Traffic } from "./proxy.ts";
-import { filtered, finish, join, type Owner, PUMP, put, Side } from "./pump.ts";
+import { finish, join, type Owner, PUMP, put, Side } from "./pump.ts";
 
 /** How long a client that was turned away may take to read why and to close. */
 const FAREWELL_SECONDS = 2;
@@ -48,25 +46,20 @@ class Connection implements Owner {
 
 export class Connections implements Traffic {
   readonly #desk: Desk;
-  readonly #pump: typeof PUMP | (Omit<typeof PUMP, "data"> & { readonly data: ReturnType<typeof filtered> });
-  readonly #listensIn: boolean;
   readonly #listener: TCPSocketListener<Side>;
   readonly #connections = new Map<number, Connection>();
   readonly #connecting = new Set<Connection>();
   #ids = 0;
 
-  /** `listensIn`: to CQL, so that drivers stay with the director. */
-  constructor(desk: Desk, listensIn = false) {
+  constructor(desk: Desk) {
     this.#desk = desk;
-    this.#listensIn = listensIn;
-    this.#pump = listensIn ? { ...PUMP, data: filtered((side, why) => this.#bad(side, why)) } : PUMP;
     const { hostname, port } = desk.options;
     this.#listener = Bun.listen<Side>({
       hostname,
       port,
       allowHalfOpen: true,
       socket: {
-        ...this.#pump,
+        ...PUMP,
         open: (socket) => this.#opened(socket),
         timeout: (socket) => {
           socket.terminate();
@@ -152,7 +145,7 @@ export class Connections implements Traffic {
       allowHalfOpen: true,
       data: side,
       socket: {
-        ...this.#pump,
+        ...PUMP,
         open: (socket) => this.#connected(connection, socket, figures),
         connectError: (socket, error) => this.#notConnected(connection, socket.data, connectFailure(error)),
       },
@@ -180,16 +173,7 @@ export class Connections implements Traffic {
       return;
     }
     tune(socket);
-    if (this.#listensIn) listenIn(clientSocket, socket);
     join(clientSocket, socket);
-  }
-
-  #bad(side: Side, why: string): void {
-    countRefusal(this.#desk.figures, "bad_frame");
-    const { owner } = side;
-    if (!(owner instanceof Connection)) return;
-    const who = side === owner.client ? "A client" : `Backend ${owner.address}`;
-    this.#desk.options.say("warn", `${who} sent what is not CQL, its connection is ended: ${why}`);
   }
 
   #notConnected(connection: Connection, side: Side, detail: string): void {
@@ -248,17 +232,4 @@ export class Connections implements Traffic {
       this.#notConnected(connection, connection.backend, detail);
     }
   }
-}
-
-/** Puts a CQL conversation's filters between the two. The client is told of the address that it came to. */
-function listenIn(client: Socket<Side>, backend: Socket<Side>): void {
-  const { localAddress, localPort } = client;
-  const hostId = hostIdOf(`ringmaster director ${localAddress}:${localPort}`);
-  const { fromClient, fromServer } = new Conversation({
-    address: addressBytes(localAddress),
-    port: localPort,
-    hostId,
-  });
-  client.data.filter = fromClient;
-  backend.data.filter = fromServer;
 }

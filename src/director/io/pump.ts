@@ -1,7 +1,6 @@
 // The pump: carries bytes between a client and its backend, with back-pressure and half-close both ways. Once a connection is
 // up, this is the only code that runs for its bytes.
 import type { Socket } from "bun";
-import type { Filter } from "../cql/conversation.ts";
 
 /** Counts the bytes that one side of a backend's connections has sent. */
 export type Meter = { bytes: number };
@@ -22,8 +21,6 @@ export class Side {
   peer: Socket<Side> | undefined;
   /** What this socket could not take yet; its peer is paused meanwhile, so that it stays little. */
   rest: Uint8Array[] | undefined;
-  /** What changes the bytes that come in from this socket, where something does. */
-  filter: Filter | undefined;
   /** What is to be done with this socket once `rest` is written. */
   after: "nothing" | "shutdown" | "end" = "nothing";
 
@@ -114,31 +111,6 @@ export const PUMP = {
     socket.terminate();
   },
 } as const;
-
-/** As the pump, through the side's filter. `onBad` is told why a connection cannot go on. */
-export function filtered(onBad: (side: Side, why: string) => void): (source: Socket<Side>, bytes: Uint8Array) => void {
-  return (source, bytes) => {
-    const side = source.data;
-    side.bytes += bytes.length;
-    side.meter.bytes += bytes.length;
-    const { peer, filter } = side;
-    if (peer === undefined || filter === undefined) return;
-    const { forward, reply, later, error } = filter.take(bytes);
-    if (error !== undefined) {
-      onBad(side, error);
-      source.terminate();
-      return;
-    }
-    let taken = true;
-    for (const piece of forward) taken = put(peer, piece);
-    if (!taken) source.pause();
-    if (reply !== undefined) put(source, reply);
-    if (later === undefined) return;
-    setTimeout(() => {
-      if (side.peer !== undefined) put(source, later.bytes());
-    }, later.afterMs);
-  };
-}
 
 /** Joins the two sockets of a connection: from now on what one sends the other gets. */
 export function join(client: Socket<Side>, backend: Socket<Side>): void {

@@ -6,6 +6,7 @@ import type { Protocol, Settings, Target } from "../state.ts";
 import { PROTOCOLS, staticTarget, targetsOf } from "../targets.ts";
 import type { Address, StaticBackend } from "./flags.ts";
 import { Connections } from "./connections.ts";
+import { Conversations } from "./conversations.ts";
 import { Requests } from "./requests.ts";
 import { Proxy, type ProxyOptions } from "./proxy.ts";
 import { type Source, watchScheduler, watchStore } from "./watch.ts";
@@ -117,11 +118,10 @@ export class Director {
       say: (level, text) => log[level]({ listener: protocol }, text),
     };
     const { pbMode, cqlMode } = this.options;
-    const proxy = new Proxy(options, (desk) =>
-      protocol === "pb" && pbMode === "frames"
-        ? new Requests(desk)
-        : new Connections(desk, protocol === "cql" && cqlMode === "stay"),
-    );
+    const proxy = new Proxy(options, (desk) => {
+      if (protocol === "pb" && pbMode === "frames") return new Requests(desk);
+      return protocol === "cql" && cqlMode === "stay" ? new Conversations(desk) : new Connections(desk);
+    });
     log.info({ listener: protocol, address: `${host}:${proxy.port}` }, `Listening for ${protocol}`);
     return proxy;
   }
