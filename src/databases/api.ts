@@ -27,7 +27,7 @@ export const NodeViewSchema = z.object({
     .describe("waiting, launching, starting, running, unreachable, stopping, stopped, down, lost or releasing"),
   since: z.string(),
   healthy: z.boolean(),
-  joined: z.boolean().describe("Whether it was a full member of its ring once"),
+  joined: z.boolean().describe("Whether it is a member of its ring, as far as is known"),
   hostname: z.string().optional(),
   agentId: z.string().optional(),
   rack: z.string().optional(),

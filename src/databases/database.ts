@@ -116,6 +116,9 @@ export type StepSketch = {
   readonly after: readonly number[];
 };
 
+/** Nodes that have come into the ring or left it, by id. */
+export type Moved = { readonly joined: readonly string[]; readonly left: readonly string[] };
+
 export interface Database {
   readonly name: string;
   /** Names of the ports that a node needs, the cluster port first, the clients' port second. */
@@ -132,6 +135,12 @@ export interface Database {
   check(spec: ClusterSpec): readonly Fault[];
   /** Why `node` must not start now, given all `members` of its cluster (itself included); undefined: it may. */
   mayStart(spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined;
+  /** Whether `node`, which serves for the first time, is in the ring by that alone, given all `members` of its cluster. */
+  joinsByServing(members: readonly Member[], node: Member): boolean;
+  /** Whom a finished operation on `node` has brought into the ring, and whom it has taken out; by id. */
+  moved(operation: string, node: string, args: Readonly<Record<string, string>>): Moved;
+  /** Operations of the same plan that are to be done again before this one, which has failed: their effect may be lost. */
+  redo(operation: string): readonly string[];
   /** What `NodeTask.seeds` is for a start of `node` now, as host:port. */
   seeds(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[];
   /** The steps of a change. Throws an Error in words for the operator where Ringmaster cannot make it of this database. */

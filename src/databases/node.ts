@@ -50,6 +50,10 @@ export type Member = {
   readonly ports: Readonly<Record<string, number>>;
   /** Whether it has been a full member of its ring once, with the volume that it has now. */
   readonly joined: boolean;
+  /** It has served, and as far as is known it is not in the ring, or not any more. */
+  readonly outside?: true;
+  /** Its data is gone, so that it never serves again. */
+  readonly lost?: true;
   /** "absent": has no process. "starting": has one that does not serve yet. "serving": serves. */
   readonly state: "absent" | "starting" | "serving";
 };

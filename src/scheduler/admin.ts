@@ -10,7 +10,7 @@ import type { Draft } from "./draft.ts";
 import type { AgentOffer } from "./feasible.ts";
 import { forgetKill } from "./kills.ts";
 import { ADMIN, ownResources } from "./launch.ts";
-import { membersOf } from "./members.ts";
+import { databaseOf, membersOf } from "./members.ts";
 import type { ClusterState, NodeRecord, PlanRecord, State, Step } from "./state.ts";
 import { backoffReason, failureOf } from "./status-words.ts";
 
@@ -65,6 +65,24 @@ export function launchAdmin(
   return { step: { ...step, status: "running", task: { taskId, agentId: place.agentId } }, operations: [launching] };
 }
 
+function redoOf(state: State, plan: PlanRecord, { operation = "" }: Step): readonly string[] {
+  const cluster = state.clusters.get(plan.cluster);
+  return cluster === undefined ? [] : databaseOf(cluster).redo(operation);
+}
+
+/** Keeps who is in the ring and who is not, after an operation that has changed it. */
+function noteMoved(draft: Draft, plan: PlanRecord, { operation = "", node = "", args = {} }: Step): void {
+  const cluster = draft.state.clusters.get(plan.cluster);
+  if (cluster === undefined) return;
+  const { joined, left } = databaseOf(cluster).moved(operation, node, args);
+  for (const id of [...joined, ...left]) {
+    const found = cluster.nodes.get(id);
+    if (found === undefined) continue;
+    const { outside: _before, ...inside } = found;
+    draft.putNode(left.includes(id) ? { ...inside, outside: true } : { ...inside, joined: true });
+  }
+}
+
 /** What Mesos says of a step's task. A failed one is tried again: every operation may be repeated. */
 export function adminStatus(draft: Draft, plan: PlanRecord, index: number, status: TaskStatus): void {
   const step = plan.steps[index];
@@ -74,6 +92,7 @@ export function adminStatus(draft: Draft, plan: PlanRecord, index: number, statu
   forgetKill(draft, status.taskId);
   const { task: _ended, trouble, ...rest } = step;
   if (status.state === "TASK_FINISHED") {
+    noteMoved(draft, plan, step);
     draft.putPlan({ ...plan, steps: plan.steps.with(index, { ...rest, status: "done", endedMs: draft.nowMs }) });
     return;
   }
@@ -81,7 +100,13 @@ export function adminStatus(draft: Draft, plan: PlanRecord, index: number, statu
   const retryAtMs = draft.nowMs + backoffMs(RETRY, failures - 1, draft.random());
   const last = failureOf(draft.nowMs, status);
   const failed: Step = { ...rest, status: "pending", trouble: { failures, retryAtMs, last } };
-  draft.putPlan({ ...plan, steps: plan.steps.with(index, failed) });
+  const redo = redoOf(draft.state, plan, step);
+  const steps = plan.steps.map((other): Step => {
+    if (other.operation === undefined || other.status !== "done" || !redo.includes(other.operation)) return other;
+    const { endedMs: _done, ...again } = other;
+    return { ...again, status: "pending" };
+  });
+  draft.putPlan({ ...plan, steps: steps.with(index, failed) });
   draft.act({
     type: "note",
     level: "warn",

@@ -69,7 +69,7 @@ function nodeCommand(draft: Draft, cluster: ClusterState, command: NodeCommand):
     case "stopNode":
       return begin(draft, cluster, "stop", [step("stop", node.id)]);
     case "startNode":
-      return begin(draft, cluster, "start", [step("start", node.id)]);
+      return startNode(draft, cluster, node);
     case "replaceNode":
       return replaceNode(draft, cluster, node);
     case "operate":
@@ -220,6 +220,13 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
     return begin(draft, cluster, "leave", steps);
   }
   return change(draft, cluster, "leave", asked);
+}
+
+/** A node that never came into its ring is brought there: its first join was perhaps given up. */
+function startNode(draft: Draft, cluster: ClusterState, node: NodeRecord): Reply {
+  if (node.joined && node.outside !== true) return begin(draft, cluster, "start", [step("start", node.id)]);
+  const asked: Change = { type: "add", nodes: [node.id] };
+  return refusal(cluster, asked) ?? change(draft, cluster, "start", asked);
 }
 
 function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Reply {

@@ -6,8 +6,9 @@ import type { ClusterState, NodeRecord } from "./state.ts";
 
 /** Where clients reach the node; undefined while it serves none. */
 export function endpointOf(spec: ClusterSpec, node: NodeRecord): Endpoint | undefined {
-  const { place, rack, phase, healthy } = node;
-  if (place === undefined || phase !== "running" || !healthy) return undefined;
+  const { place, rack, phase, healthy, outside } = node;
+  // Beside its ring a node has none of the ring's data.
+  if (place === undefined || phase !== "running" || !healthy || outside === true) return undefined;
   const zone = place.fields["@zone"];
   return {
     schema: 1,

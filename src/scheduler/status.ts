@@ -4,6 +4,7 @@ import { backoffMs, type Backoff } from "../std/backoff.ts";
 import { adminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
 import { forgetKill, killTask } from "./kills.ts";
+import { databaseOf, memberOf, membersOf } from "./members.ts";
 import { ensureRecovery } from "./plans.ts";
 import { agentGone, leavePlace } from "./release.ts";
 import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
@@ -84,7 +85,14 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const isHeard = unheard === true && status.state !== "TASK_STAGING" && phase !== "unreachable";
   if (phase === node.phase && joined === node.joined && healthy === node.healthy && !isHeard) return;
   const sinceMs = phase === node.phase ? node.sinceMs : draft.nowMs;
-  draft.putNode({ ...(isHeard ? heard : node), phase, joined, healthy, sinceMs });
+  const first = joined && !node.joined && !isInRing(draft, node) ? { outside: true as const } : {};
+  draft.putNode({ ...(isHeard ? heard : node), phase, joined, healthy, sinceMs, ...first });
+}
+
+/** Whether a node is a member of its ring as soon as it serves. */
+function isInRing(draft: Draft, node: NodeRecord): boolean {
+  const cluster = draft.state.clusters.get(node.cluster);
+  return cluster === undefined || databaseOf(cluster).joinsByServing(membersOf(cluster), memberOf(node));
 }
 
 function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {

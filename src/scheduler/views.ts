@@ -46,7 +46,7 @@ export function nodeView(node: NodeRecord): NodeView {
     phase: node.phase,
     since: iso(node.sinceMs),
     healthy: node.healthy,
-    joined: node.joined,
+    joined: node.joined && node.outside !== true,
     ports: place?.footprint.ports ?? {},
     failures: node.failures,
     ...(place === undefined ? {} : { hostname: place.hostname, agentId: place.agentId }),
@@ -64,7 +64,7 @@ export function endpointsView(cluster: ClusterState): EndpointsView {
   const nodes = placed.map((node) => ({
     node: node.id,
     hostname: node.place?.hostname ?? "",
-    serving: node.phase === "running" && node.healthy,
+    serving: node.phase === "running" && node.healthy && node.outside !== true,
     ports: node.place?.footprint.ports ?? {},
   }));
   const serving = nodes.filter((node) => node.serving);

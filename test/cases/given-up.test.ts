@@ -157,3 +157,90 @@ describe("an agent that never comes back", () => {
     ]);
   });
 });
+
+describe("a node beside its ring", () => {
+  /** Two nodes whose ring the second has not been joined to yet. */
+  function beside(): Scene {
+    const scene = new Scene();
+    scene.state = { ...scene.state, settings: { ...scene.state.settings, sharedStore: "zk://zk.example:2181" } };
+    scene.subscribe();
+    scene.create({ ...BODY, database: "riak", version: "3.2.3", nodes: 2 });
+    for (const agent of ["a1", "a2"]) {
+      scene.offer(offerOf(agent));
+      scene.nowMs += 1000;
+      for (const { taskId } of scene.launched()) scene.status(taskId, "TASK_RUNNING");
+    }
+    return scene;
+  }
+
+  /** Lets the plan's open admin step run and end; returns what it was. */
+  function adminStep(scene: Scene, state: "TASK_FINISHED" | "TASK_FAILED" = "TASK_FINISHED"): string {
+    for (const node of scene.nodes()) {
+      scene.nowMs += 600_000;
+      const whole = scene.ownOffer(node);
+      const resources = whole.resources.filter(({ name }) => name === "cpus" || name === "mem");
+      scene.offer({ ...whole, resources });
+      const [task] = scene.launched();
+      if (task === undefined) continue;
+      scene.status(task.taskId, state, { agentId: task.agentId });
+      return task.name;
+    }
+    return "none";
+  }
+
+  test("serves no clients, and is asked nothing about the ring, until its join has ended", () => {
+    const scene = beside();
+    expect(scene.nodes().map(({ joined, outside }) => [joined, outside])).toEqual([
+      [true, undefined],
+      [true, true],
+    ]);
+    expect(endpointStates(scene)).toEqual(["serving"]);
+    expect([adminStep(scene), adminStep(scene)]).toEqual(["join ringmaster-demo-2", "commit ringmaster-demo-1"]);
+    expect(scene.node(2).outside).toBe(undefined);
+    expect(endpointStates(scene)).toEqual(["serving", "serving"]);
+  });
+
+  test("is not the one that takes others out of the ring, nor the one that others join", () => {
+    const scene = beside();
+    ask(scene, { type: "abortPlan", plan: "demo-deploy-1" });
+    scene.status(scene.node(1).task?.taskId ?? "", "TASK_RUNNING", { healthy: false });
+    expect(ask(scene, { type: "addNodes", cluster: "demo", count: 1 })).toMatchObject({ why: "conflict" });
+    scene.status(scene.node(1).task?.taskId ?? "", "TASK_FAILED", { labels: { "ringmaster.failure": "empty-volume" } });
+    const replaced = ask(scene, { type: "replaceNode", cluster: "demo", node: scene.node(1).id });
+    // With the ring's only member gone, the one beside it is what the ring begins with again.
+    const plan = scene.state.plans.get(replaced.type === "accepted" ? replaced.plan : "");
+    expect(plan?.steps.map(({ operation, type, node }) => `${operation ?? type} ${node?.at(-1)}`)).toEqual([
+      "start 3",
+      "down 2",
+      "join 3",
+      "force-replace 2",
+      "settle 2",
+      "release 1",
+    ]);
+  });
+
+  test("is joined by a start, when its join was given up", () => {
+    const scene = beside();
+    ask(scene, { type: "abortPlan", plan: "demo-deploy-1" });
+    expect(ask(scene, { type: "startNode", cluster: "demo", node: scene.node(2).id }).type).toBe("accepted");
+    const steps = [adminStep(scene), adminStep(scene), adminStep(scene)];
+    expect(steps).toEqual(["settle ringmaster-demo-1", "join ringmaster-demo-2", "commit ringmaster-demo-1"]);
+    expect(scene.node(2).outside).toBe(undefined);
+  });
+
+  test("is staged again when the commit fails: the claimant may have forgotten it", () => {
+    const scene = beside();
+    expect(adminStep(scene)).toBe("join ringmaster-demo-2");
+    expect(adminStep(scene, "TASK_FAILED")).toBe("commit ringmaster-demo-1");
+    expect([adminStep(scene), adminStep(scene)]).toEqual(["join ringmaster-demo-2", "commit ringmaster-demo-1"]);
+  });
+
+  test("is one that has left: clients are not sent there any more", () => {
+    const scene = riakRing();
+    for (const number of [2, 3]) ask(scene, { type: "startNode", cluster: "demo", node: scene.node(number).id });
+    ask(scene, { type: "abortPlan", plan: "demo-start-2" });
+    ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(3).id, force: false });
+    expect([adminStep(scene), adminStep(scene)]).toEqual(["settle ringmaster-demo-1", "leave ringmaster-demo-1"]);
+    expect(scene.node(3).outside).toBe(true);
+  });
+});

@@ -25,6 +25,8 @@ export class Checks {
   readonly #volumeIds = new Set<string>();
   /** Nodes by id whose end an operator has asked for: their volumes may go. */
   readonly released = new Set<string>();
+  /** Nodes by id whose data an operator has given up. */
+  readonly givenUp = new Set<string>();
   /** Last server task that was launched for a node, by node id. */
   readonly #latest = new Map<string, string>();
   /** Tasks that a kill was sent for: further ones only repeat it. */

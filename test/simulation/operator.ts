@@ -1,15 +1,11 @@
-// Operators: commands at random moments, wrong ones too; in the calm, what a person would do about nodes that need one.
-import { clusterView, nodeView, planView } from "../../src/scheduler/views.ts";
+// Operators: commands at random moments, wrong ones too, and what may be expected of a cluster after them.
 import type { Command } from "../../src/scheduler/events.ts";
-import type { ClusterState, State } from "../../src/scheduler/state.ts";
+import type { State } from "../../src/scheduler/state.ts";
 import type { SchedulerProcess } from "./scheduler.ts";
 import type { World } from "./world.ts";
 
 /** What operators may count on of a cluster: how many nodes it has at least and at most, and whether it may be gone. */
 type Expected = { least: number; most: number; isGone: boolean; mayBeGone: boolean; readonly removed: Set<string> };
-
-/** A plan that takes longer than this in the calm is given up. */
-const PATIENCE_MS = 1_800_000;
 
 const NAMES = ["demo", "big-data"];
 
@@ -20,30 +16,28 @@ export class Operator {
   readonly destroyed = new Set<string>();
   /** Nodes that an operator can neither replace nor remove, with what their database says to it. */
   readonly hopeless = new Map<string, string>();
-  /** How often a plan's step was seen in trouble in the calm. */
-  readonly #trouble = new Map<string, number>();
-  /** Since when plans are watched. */
-  readonly #watched = new Map<string, number>();
+  /** Nodes that were to be replaced, and those in their place: which of the two is one too many is open. */
+  readonly #pairs = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  #leader(): SchedulerProcess | undefined {
+  get leader(): SchedulerProcess | undefined {
     return this.#world.schedulers.find(({ state }) => state !== undefined);
   }
 
   get view(): State | undefined {
-    return this.#leader()?.state;
+    return this.leader?.state;
   }
 
   /** One command of no particular wisdom. */
   act(): void {
-    const leader = this.#leader();
+    const leader = this.leader;
     const state = leader?.state;
     if (leader === undefined || state === undefined) return;
     const command = this.#choose(state);
-    if (command !== undefined) this.#submit(leader, command);
+    if (command !== undefined) this.submit(leader, command);
   }
 
   #choose(state: State): Command | undefined {
@@ -97,7 +91,7 @@ export class Operator {
   }
 
   /** `counts`: whether the cluster is to have another number of nodes by it. */
-  #submit(leader: SchedulerProcess, command: Command, counts = true): void {
+  submit(leader: SchedulerProcess, command: Command, counts = true): void {
     this.#mark(command, leader.state);
     leader.submit(command, (outcome) => {
       const isUnknown = outcome.type === "unknown";
@@ -108,6 +102,9 @@ export class Operator {
           this.hopeless.set(command.node, outcome.message);
         return;
       }
+      if (outcome.type === "accepted" && command.type === "replaceNode")
+        for (const { node } of leader.state?.plans.get(outcome.plan)?.steps ?? [])
+          if (node !== undefined) this.#pairs.add(node);
       if (counts) this.#expect(command, isUnknown);
     });
   }
@@ -116,13 +113,17 @@ export class Operator {
   #mark(command: Command, state: State | undefined): void {
     const { checks } = this.#world;
     if (command.type === "destroyCluster") {
-      for (const node of state?.clusters.get(command.cluster)?.nodes.keys() ?? []) checks.released.add(node);
+      for (const node of state?.clusters.get(command.cluster)?.nodes.keys() ?? []) {
+        checks.released.add(node);
+        checks.givenUp.add(node);
+      }
       this.destroyed.add(command.cluster);
     } else if (command.type === "stopNode" || command.type === "replaceNode" || command.type === "removeNode") {
       checks.released.add(command.node);
       const ring = this.#world.rings.get(command.cluster);
       const volume = ring?.members.get(command.node);
       const givesUp = command.type === "replaceNode" || (command.type === "removeNode" && command.force);
+      if (givesUp) checks.givenUp.add(command.node);
       if (givesUp && volume !== undefined) ring?.harmed(volume);
     }
   }
@@ -145,10 +146,10 @@ export class Operator {
         if (!isUnknown) expected.least += command.count;
         return;
       case "removeNode":
-        if (!expected.removed.has(command.node)) expected.least -= 1;
+        if (!expected.removed.has(command.node)) expected.least = Math.max(1, expected.least - 1);
         if (isUnknown || expected.removed.has(command.node)) return;
         expected.removed.add(command.node);
-        expected.most -= 1;
+        if (!this.#pairs.has(command.node)) expected.most = Math.max(1, expected.most - 1);
         return;
       case "destroyCluster":
         expected.mayBeGone = true;
@@ -164,84 +165,6 @@ export class Operator {
       if (!plan.startsWith(`${name}-leave-`)) continue;
       expected.most += 1;
     }
-  }
-
-  /** In the calm: looks at every cluster, and does what only a person can decide. */
-  tend(): void {
-    const leader = this.#leader();
-    const state = leader?.state;
-    if (leader === undefined || state === undefined || !state.connected) return;
-    for (const cluster of state.clusters.values()) if (this.#tendCluster(leader, state, cluster)) return;
-  }
-
-  #tendCluster(leader: SchedulerProcess, state: State, cluster: ClusterState): boolean {
-    const { name, status, activePlans } = clusterView(state, cluster);
-    if (status === "removing") return false;
-    const nodes = [...cluster.nodes.values()].map(nodeView);
-    for (const { id, phase, agentId } of nodes) {
-      const isHomeless = agentId !== undefined && !this.#world.agents.some((agent) => agent.id === agentId);
-      if (phase === "lost" || isHomeless) {
-        const isHandled = activePlans.some(
-          (plan) =>
-            /-(?:replace|leave)-\d+$/.test(plan) &&
-            state.plans.get(plan)?.steps.some(({ node }) => node === id) === true,
-        );
-        if (this.hopeless.has(id) || isHandled) continue;
-        if (phase !== "stopped" && this.#once(`replace ${id}`, 3))
-          this.#submit(leader, { type: "replaceNode", cluster: name, node: id });
-        else if (this.#once(`force ${id}`, 1))
-          this.#submit(leader, { type: "removeNode", cluster: name, node: id, force: true }, false);
-        else continue;
-        return true;
-      }
-    }
-    const stuck = activePlans.find((id) => this.#isStuck(state, id));
-    if (stuck !== undefined) {
-      this.#submit(leader, { type: "abortPlan", plan: stuck });
-      return true;
-    }
-    if (activePlans.length === 0 && this.#rejoin(leader, name)) return true;
-    const idle = nodes.find(({ phase }) => phase === "waiting" || phase === "stopped" || phase === "down");
-    if (activePlans.length > 0 || idle === undefined || !this.#once(`start ${idle.id}`, 20)) return false;
-    this.#submit(leader, { type: "startNode", cluster: name, node: idle.id });
-    return true;
-  }
-
-  /** A node that runs beside its ring, since its join was given up, is taken out and a new one added. */
-  #rejoin(leader: SchedulerProcess, cluster: string): boolean {
-    const ring = this.#world.rings.get(cluster);
-    const outside = [...(ring?.processes.values() ?? [])].find(
-      ({ task, startedMs }) => ring?.members.has(task.node) === false && this.#world.nowMs - startedMs > 600_000,
-    );
-    const nodes = [...(leader.state?.clusters.get(cluster)?.nodes.keys() ?? [])];
-    const node = outside?.task.node ?? nodes.find((id) => ring?.leavers.has(id) === true);
-    const expected = this.expected.get(cluster);
-    if (node !== undefined && this.#once(`rejoin ${node}`, 3)) {
-      this.#submit(leader, { type: "removeNode", cluster, node, force: true }, false);
-      return true;
-    }
-    const count = nodes.length;
-    if (expected === undefined || count >= expected.least || !this.#once(`add to ${cluster}`, 10)) return false;
-    this.#submit(leader, { type: "addNodes", cluster, count: 1 }, false);
-    return true;
-  }
-
-  /** Whether a step of the plan says again and again that it failed, or it takes longer than anybody waits. */
-  #isStuck(state: State, id: string): boolean {
-    const plan = state.plans.get(id);
-    if (plan === undefined || plan.kind === "remove" || plan.kind === "recover") return false;
-    if (this.#once(`watch ${id}`, 1)) this.#watched.set(id, this.#world.nowMs);
-    if (this.#world.nowMs - (this.#watched.get(id) ?? 0) > PATIENCE_MS) return this.#once(`abort ${id}`, 1);
-    const failing = planView(state, plan, this.#world.nowMs).steps.some(({ waitsFor }) =>
-      waitsFor.some(({ check, found }) => check === "back-off" && Number.parseInt(found, 10) >= 6),
-    );
-    return failing && this.#once(`abort ${id}`, 1);
-  }
-
-  #once(what: string, most: number): boolean {
-    const times = (this.#trouble.get(what) ?? 0) + 1;
-    this.#trouble.set(what, times);
-    return times <= most;
   }
 }
 

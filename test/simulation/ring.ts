@@ -52,6 +52,8 @@ export class Ring {
   /** Whether there has ever been a ring. */
   #founded = false;
   #handoffUntilMs = 0;
+  /** Of Riak: nobody is left of the ring, and which of the nodes beside it will be the first of a new one is open. */
+  #isOpen = false;
   /** The last acknowledged write of each key, and how many of its copies fate has taken since. */
   readonly #writes = new Map<number, Write>();
   /** Since when members do not serve. */
@@ -146,14 +148,18 @@ export class Ring {
 
   /** Every new Riak node is a ring of its own; the first one is the ring that the others join. */
   #standAlone(process: DatabaseProcess): Health {
-    if (!this.#founded || this.#isDead()) this.#found(process);
+    if (!this.#founded || this.#isDead()) {
+      this.#isOpen = this.#founded;
+      this.#found(process);
+    }
     return this.#serve(process);
   }
 
-  /** Whether no member can ever come back: all their volumes are gone. */
+  /** Whether no member can or shall ever come back: their volumes are gone, or an operator has given them up. */
   #isDead(): boolean {
     const volumes = new Set(this.#world.agents.flatMap((agent) => [...agent.volumes.values()]));
-    return [...this.members.values()].every((volume) => !volumes.has(volume) || !volume.hasFiles);
+    const { givenUp } = this.#world.checks;
+    return [...this.members].every(([node, volume]) => givenUp.has(node) || !volumes.has(volume) || !volume.hasFiles);
   }
 
   #found(process: DatabaseProcess): void {
@@ -201,7 +207,7 @@ export class Ring {
 
   /** A client writes at QUORUM; what is acknowledged is remembered. */
   write(): void {
-    if (this.members.size === 0) return;
+    if (this.members.size === 0 || this.#isOpen) return;
     const key = this.#world.delay("key", 0, KEYS - 1);
     const replicas = this.#replicas(key);
     const live = replicas.flatMap((node) => this.serving(node) ?? []);
@@ -250,6 +256,7 @@ export class Ring {
   operate({ node, operation, args }: Pick<AdminTask, "node" | "operation" | "args">): Verdict {
     const again = (detail: string): Verdict => ({ type: "again", afterMs: 3000, detail });
     const done: Verdict = { type: "done", detail: operation };
+    if (this.#isBeside(node) && operation !== "join") return this.#operateBeside(node, operation);
     if (this.serving(node) === undefined && operation !== "join") return again(`${node} is no serving member`);
     switch (operation) {
       case "decommission":
@@ -278,6 +285,18 @@ export class Ring {
     }
   }
 
+  /** Whether the node is a Riak that serves as a ring of its own. */
+  #isBeside(node: string): boolean {
+    const process = this.processes.get(node);
+    return this.kind === "riak" && process?.state === "serving" && !process.hangs && !this.members.has(node);
+  }
+
+  /** A node beside the ring knows none of its members: there is nothing to be done about them. */
+  #operateBeside(node: string, operation: string): Verdict {
+    if (operation === "commit") return { type: "failed", detail: `${node} has nothing to commit` };
+    return { type: "done", detail: `${node} is alone in its ring` };
+  }
+
   #leave(node: string): Verdict {
     const process = this.processes.get(node);
     const volume = this.members.get(node);
@@ -300,7 +319,17 @@ export class Ring {
 
   #stage(node: string, to: string): Verdict {
     if (this.members.has(node)) return { type: "done", detail: "is a member" };
+    const host = this.processes.get(to);
+    if (host !== undefined && this.#isBeside(to)) {
+      if (!this.#isOpen && !this.#isDead())
+        this.#world.checks.fail(
+          "second ring",
+          `"${node}" joins "${to}", which is beside ${[...this.members.keys()].join(", ")}`,
+        );
+      this.#found(host);
+    }
     if (this.serving(to) === undefined) return { type: "again", afterMs: 3000, detail: `${to} is not reachable` };
+    this.#isOpen = false;
     this.#staged.add(node);
     return { type: "done", detail: "staged" };
   }

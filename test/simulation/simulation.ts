@@ -145,7 +145,7 @@ async function runToCalm(world: World): Promise<Open> {
     lookMs = world.nowMs + LOOK_MS;
     if (explain(world, unfinished(world)).unexplained.length > 0) {
       goodSinceMs = undefined;
-      world.operator.tend();
+      world.caretaker.tend();
     } else {
       goodSinceMs ??= world.nowMs;
       // What seems finished must stay so.

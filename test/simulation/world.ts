@@ -2,6 +2,7 @@
 import type { decide as executorDecide } from "../../src/executor/decide.ts";
 import type { decide as schedulerDecide } from "../../src/scheduler/decide.ts";
 import type { Agent } from "./agent.ts";
+import { Caretaker } from "./caretaker.ts";
 import { Checks } from "./checks.ts";
 import { Faults, type FaultKind } from "./faults.ts";
 import { Master } from "./master.ts";
@@ -38,6 +39,7 @@ export class World {
   readonly agents: Agent[] = [];
   readonly schedulers: readonly SchedulerProcess[];
   readonly operator: Operator;
+  readonly caretaker: Caretaker;
   /** By cluster. */
   readonly rings = new Map<string, Ring>();
   #ids = 0;
@@ -51,6 +53,7 @@ export class World {
     this.master = new Master(this);
     this.schedulers = [new SchedulerProcess(this, "s1"), new SchedulerProcess(this, "s2")];
     this.operator = new Operator(this);
+    this.caretaker = new Caretaker(this);
   }
 
   get nowMs(): number {

@@ -62,9 +62,11 @@ const standingOf = remembered((members: readonly Member[]) => {
   };
 });
 
-/** By the node's number: the lower ones are the seeds. */
+/** By the node's number: the lower ones are the seeds. One that has left is no member. */
 const inOrder = remembered((members: readonly Member[]): readonly Member[] =>
-  members.toSorted((a, b) => numberOf(a) - numberOf(b)),
+  members
+    .map((member) => (member.outside === true ? { ...member, joined: false } : member))
+    .sort((a, b) => numberOf(a) - numberOf(b)),
 );
 
 function numberOf(member: Member): number {

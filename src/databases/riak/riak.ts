@@ -4,7 +4,7 @@ import { adminAsks, OPERATIONS } from "./admin.ts";
 import { drainQuestion, healthOf, probes } from "./health.ts";
 import { riakReads } from "./reads.ts";
 import { companions, EPMD_MODULE, preparation, R16_MODULE, renderedFiles, startCommand } from "./release.ts";
-import { mayStart, planFor, seedsFor } from "./ring.ts";
+import { joinsByServing, mayStart, moved, planFor, seedsFor } from "./ring.ts";
 import { checkRiak } from "./settings.ts";
 
 export const riak: Database = {
@@ -20,6 +20,10 @@ export const riak: Database = {
   mayStart,
   seeds: seedsFor,
   plan: planFor,
+  joinsByServing,
+  moved,
+  // A claimant that goes away forgets what was staged.
+  redo: (operation) => (operation === "commit" || operation === "force-replace" ? ["join"] : []),
   files: renderedFiles,
   prepare: preparation,
   companions,

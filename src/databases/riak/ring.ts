@@ -2,7 +2,7 @@
 import type { Reason } from "../../std/reason.ts";
 import { remembered } from "../../std/remembered.ts";
 import type { ClusterSpec } from "../cluster.ts";
-import type { Change, StepSketch } from "../database.ts";
+import type { Change, Moved, StepSketch } from "../database.ts";
 import type { Member } from "../node.ts";
 
 /** Undefined, or why `node` has to wait: the first node of a ring starts alone, so that there is one ring to join. */
@@ -12,6 +12,26 @@ export function mayStart(_spec: ClusterSpec, members: readonly Member[], node: M
   if (founder === undefined || founder.node === node.node) return undefined;
   const doing = { absent: "has no process", starting: "is starting", serving: "serves" }[founder.state];
   return { check: "founder", found: `first node "${founder.node}" ${doing}`, wanted: "it has founded the ring" };
+}
+
+/** A Riak that serves is a ring of its own until it is joined: so only one that has nobody to join is in the ring by that. */
+export function joinsByServing(members: readonly Member[], node: Member): boolean {
+  return !members.some((other) => other.node !== node.node && isInside(other));
+}
+
+/** What the end of one of `adminAsks` means for the ring. */
+export function moved(operation: string, node: string, args: Readonly<Record<string, string>>): Moved {
+  switch (operation) {
+    case "commit":
+      return { joined: args["nodes"]?.split(",") ?? [], left: [] };
+    case "force-replace":
+      return { joined: [args["node"] ?? ""], left: [args["old"] ?? ""] };
+    case "leave":
+    case "force-remove":
+      return { joined: [], left: [args["node"] ?? node] };
+    default:
+      return { joined: [], left: [] };
+  }
 }
 
 /** Node names and addresses come from cEPMD and from the ring: a start needs no others. */
@@ -134,14 +154,24 @@ function planForceRemove(steps: Steps, node: string, members: readonly Member[])
 
 /** Only a member that serves can change a ring of more than these `nodes`. */
 function refuseIfRing(what: string, members: readonly Member[], nodes: readonly string[]): void {
-  const rest = members.filter(({ node, joined }) => joined && !nodes.includes(node)).map(({ node }) => node);
-  if (rest.length > 0) throw new Error(`Cannot ${what}: found none of ${rest.join(", ")} serving, wanted one`);
+  const rest = members.filter((member) => member.joined && member.lost !== true && !nodes.includes(member.node));
+  const names = rest.map(({ node }) => node).join(", ");
+  if (rest.length > 0) throw new Error(`Cannot ${what}: found none of ${names} serving, wanted one`);
 }
 
-/** The first member that has joined, serves, and is none of `besides`. */
+/**
+ * The first that serves in the ring and is none of `besides`. What a node beside the ring is asked to do to the ring it does
+ * to nobody, and says that it is done. Only where nobody in the ring can come back, those beside it are all that is left.
+ */
 function servingMember(members: readonly Member[], besides: readonly string[]): string | undefined {
-  return inOrder(members).find(({ node, state, joined }) => joined && state === "serving" && !besides.includes(node))
-    ?.node;
+  const others = inOrder(members).filter(({ node, joined }) => joined && !besides.includes(node));
+  const inside = others.filter(isInside);
+  return (inside.length > 0 ? inside : others).find(({ state }) => state === "serving")?.node;
+}
+
+/** Whether the node is in the ring and may serve there, now or later. */
+function isInside({ joined, outside, lost }: Member): boolean {
+  return joined && outside !== true && lost !== true;
 }
 
 const inOrder = remembered((members: readonly Member[]): readonly Member[] =>

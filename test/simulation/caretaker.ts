@@ -1,0 +1,124 @@
+// In the calm: what a person would do about clusters that do not come to rest by themselves, one command after the other.
+import type { Command } from "../../src/scheduler/events.ts";
+import type { ClusterState, NodeRecord, State } from "../../src/scheduler/state.ts";
+import { clusterView, planView } from "../../src/scheduler/views.ts";
+import type { SchedulerProcess } from "./scheduler.ts";
+import type { World } from "./world.ts";
+
+/** A plan that takes longer than this in the calm is given up. */
+const PATIENCE_MS = 1_800_000;
+/** A node that runs beside its ring for so long is brought there. */
+const BESIDE_MS = 600_000;
+
+export class Caretaker {
+  readonly #world: World;
+  /** How often something was done about a trouble. */
+  readonly #tries = new Map<string, number>();
+  /** Since when plans are watched. */
+  readonly #watched = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Looks at every cluster, and does one thing. */
+  tend(): void {
+    const { leader } = this.#world.operator;
+    const state = leader?.state;
+    if (leader === undefined || state === undefined || !state.connected) return;
+    for (const cluster of state.clusters.values()) {
+      const command = this.#choose(state, cluster);
+      if (command === undefined) continue;
+      this.#submit(leader, command);
+      return;
+    }
+  }
+
+  /** Whoever has lost patience with a node wants as many as before; replacing one changes nothing about that either. */
+  #submit(leader: SchedulerProcess, command: Command): void {
+    this.#world.operator.submit(leader, command, false);
+  }
+
+  #choose(state: State, cluster: ClusterState): Command | undefined {
+    const { name, status, activePlans } = clusterView(state, cluster);
+    if (status === "removing") return undefined;
+    const nodes = [...cluster.nodes.values()].sort((a, b) => a.number - b.number);
+    const isGoing = ({ id }: NodeRecord): boolean =>
+      activePlans.some(
+        (plan) =>
+          /-(?:replace|leave)-\d+$/.test(plan) &&
+          state.plans.get(plan)?.steps.some(({ type, node }) => type === "release" && node === id) === true,
+      );
+    const kept = nodes.filter((node) => !isGoing(node));
+    const dead = kept.find((node) => this.#isDead(node) && !this.#world.operator.hopeless.has(node.id));
+    if (dead !== undefined) {
+      const command = this.#about(dead, kept.length);
+      if (command !== undefined) return command;
+    }
+    const stuck = activePlans.find((id) => this.#isStuck(state, id));
+    if (stuck !== undefined) return { type: "abortPlan", plan: stuck };
+    return activePlans.length > 0 ? undefined : this.#whenIdle(name, nodes);
+  }
+
+  /** Whether the node's data is gone, as far as a person can find out. */
+  #isDead({ phase, place }: NodeRecord): boolean {
+    const isHomeless = place !== undefined && !this.#world.agents.some((agent) => agent.id === place.agentId);
+    return phase === "lost" || isHomeless;
+  }
+
+  /** One too many is removed, another replaced; what cannot be replaced is removed by force. */
+  #about({ id, cluster }: NodeRecord, count: number): Command | undefined {
+    const most = this.#world.operator.expected.get(cluster)?.most ?? count;
+    if (count <= most && this.#try(`replace ${id}`, 3)) return { type: "replaceNode", cluster, node: id };
+    return this.#try(`force ${id}`, 2) ? { type: "removeNode", cluster, node: id, force: true } : undefined;
+  }
+
+  #whenIdle(cluster: string, nodes: readonly NodeRecord[]): Command | undefined {
+    const ring = this.#world.rings.get(cluster);
+    const expected = this.#world.operator.expected.get(cluster);
+    const most = expected?.most ?? nodes.length;
+    // What is not needed is what serves least.
+    const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
+    if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 2))
+      return { type: "removeNode", cluster, node: spare.id, force: ring?.serving(spare.id) === undefined };
+    const idle = nodes.find(
+      ({ id, phase }) =>
+        (phase === "waiting" || phase === "stopped" || phase === "down") && this.#try(`start ${id}`, 20),
+    );
+    if (idle !== undefined) return { type: "startNode", cluster, node: idle.id };
+    const beside = nodes.find(({ id }) => this.#isBeside(cluster, id));
+    if (beside !== undefined && this.#try(`join ${beside.id}`, 3))
+      return { type: "startNode", cluster, node: beside.id };
+    if (beside !== undefined && this.#try(`take out ${beside.id}`, 3))
+      return { type: "removeNode", cluster, node: beside.id, force: true };
+    if (nodes.length < (expected?.least ?? 0) && this.#try(`add to ${cluster}`, 10))
+      return { type: "addNodes", cluster, count: 1 };
+    return undefined;
+  }
+
+  /** Whether the node has left its ring, or runs and never came there. */
+  #isBeside(cluster: string, node: string): boolean {
+    const ring = this.#world.rings.get(cluster);
+    const process = ring?.processes.get(node);
+    if (ring === undefined || ring.members.has(node)) return false;
+    return ring.leavers.has(node) || (process !== undefined && this.#world.nowMs - process.startedMs > BESIDE_MS);
+  }
+
+  /** Whether a step of the plan says again and again that it failed, or it takes longer than anybody waits. */
+  #isStuck(state: State, id: string): boolean {
+    const plan = state.plans.get(id);
+    if (plan === undefined || plan.kind === "remove" || plan.kind === "recover") return false;
+    if (this.#try(`watch ${id}`, 1)) this.#watched.set(id, this.#world.nowMs);
+    if (this.#world.nowMs - (this.#watched.get(id) ?? 0) > PATIENCE_MS) return this.#try(`abort ${id}`, 1);
+    const failing = planView(state, plan, this.#world.nowMs).steps.some(({ waitsFor }) =>
+      waitsFor.some(({ check, found }) => check === "back-off" && Number.parseInt(found, 10) >= 6),
+    );
+    return failing && this.#try(`abort ${id}`, 1);
+  }
+
+  #try(what: string, most: number): boolean {
+    const times = (this.#tries.get(what) ?? 0) + 1;
+    this.#tries.set(what, times);
+    return times <= most;
+  }
+}
