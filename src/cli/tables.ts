@@ -58,8 +58,17 @@ export function nodePage(node: NodeView): Page {
     `ports: ${portsText(node.ports)}`,
     `task: ${node.taskId ?? "-"}`,
     `failures in a row: ${node.failures}`,
+    ...maintenanceLines(node),
     ...(failure === undefined ? [] : [`last failure: ${timeText(failure.at)} ${failure.state}: ${failure.message}`]),
   ];
+}
+
+function maintenanceLines({ maintenance }: NodeView): Page {
+  if (maintenance === undefined) return [];
+  const { start, end, accepted, reasons } = maintenance;
+  const until = end === undefined ? "" : ` to ${timeText(end)}`;
+  const window = `maintenance of its agent: ${timeText(start)}${until}, ${accepted ? "accepted" : "refused"}`;
+  return [window, ...reasons.map(({ check, found, wanted }) => `  ${check}: found ${found}, wanted ${wanted}`)];
 }
 
 /** One line of host:port for each kind of client, ready to be pasted as contact points; then every node. */

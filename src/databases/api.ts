@@ -35,6 +35,15 @@ export const NodeViewSchema = z.object({
   taskId: z.string().optional(),
   failures: z.int().describe("Failures in a row"),
   lastFailure: z.object({ at: z.string(), state: z.string(), message: z.string() }).optional(),
+  maintenance: z
+    .object({
+      start: z.string(),
+      end: z.string().optional(),
+      accepted: z.boolean(),
+      reasons: z.array(ReasonSchema).describe("Why it was refused"),
+    })
+    .optional()
+    .describe("A time in which operators of Mesos want the node's agent"),
 });
 export type NodeView = z.infer<typeof NodeViewSchema>;
 
@@ -74,7 +83,9 @@ const StepViewSchema = z.object({
 
 export const PlanViewSchema = z.object({
   id: z.string(),
-  kind: z.string().describe("deploy, recover, remove, add, leave, restart, configure, stop, start, replace or operate"),
+  kind: z
+    .string()
+    .describe("deploy, recover, remove, add, leave, restart, configure, stop, start, replace, maintain or operate"),
   cluster: z.string(),
   status: z.enum(["running", "done", "aborted"]),
   created: z.string(),
@@ -101,6 +112,31 @@ export const AcceptedSchema = z.object({
   plan: z.string().describe("Id of the plan that does it"),
 });
 export type Accepted = z.infer<typeof AcceptedSchema>;
+
+export const FrameworkViewSchema = z.object({
+  name: z.string(),
+  role: z.string().describe("Mesos role that everything is reserved for"),
+  status: z
+    .enum(["active", "removed", "uninstalling", "uninstalled"])
+    .describe("removed: by an operator of Mesos; register starts it again. uninstalled: all was given back before"),
+  mesos: z.enum(["connected", "disconnected"]),
+  frameworkId: z.string().optional(),
+  formerIds: z.array(z.string()).describe("Ids that Mesos has removed; what they reserved is still ours"),
+  removed: z.object({ at: z.string(), message: z.string() }).optional(),
+  clusters: z.array(z.object({ name: z.string(), activePlans: z.array(z.string()) })),
+  leftovers: z
+    .array(
+      z.object({
+        node: z.string(),
+        hostname: z.string(),
+        reservation: z.string(),
+        since: z.string(),
+        waitsFor: z.string(),
+      }),
+    )
+    .describe("Reservations that no node keeps, to be given back"),
+});
+export type FrameworkView = z.infer<typeof FrameworkViewSchema>;
 
 export const HealthViewSchema = z.object({
   status: z.literal("ok"),

@@ -45,7 +45,12 @@ export type SchedulerCall =
       readonly refuseSeconds: number;
     }
   | { readonly type: "decline"; readonly offerIds: readonly string[]; readonly refuseSeconds: number }
-  | { readonly type: "acceptInverseOffers"; readonly inverseOfferIds: readonly string[] }
+  | {
+      readonly type: "acceptInverseOffers";
+      readonly inverseOfferIds: readonly string[];
+      /** Mesos asks again after this. */
+      readonly refuseSeconds: number;
+    }
   | {
       readonly type: "declineInverseOffers";
       readonly inverseOfferIds: readonly string[];

@@ -6,8 +6,9 @@ import type { Fault } from "../std/reason.ts";
 import { unreachable } from "../std/assert.ts";
 import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
+import { framelessReason, registerFramework, uninstallFramework } from "./framework.ts";
 import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
-import { abortPlan, beginPlan, countNodes, step, stepsOf } from "./plans.ts";
+import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
 import {
   activePlans,
   SCHEMA,
@@ -30,7 +31,14 @@ export function runCommand(draft: Draft, id: number, command: Command): void {
 }
 
 function replyTo(draft: Draft, command: Command): Reply {
-  if (command.type === "createCluster") return createCluster(draft, command.body);
+  if (command.type === "registerFramework") return registerFramework(draft);
+  if (command.type === "uninstallFramework") return uninstallFramework(draft, command.force);
+  const frameless = framelessReason(draft.state.framework);
+  if (command.type === "createCluster") {
+    return frameless === undefined
+      ? createCluster(draft, command.body)
+      : conflict(`Cannot create a cluster: ${frameless}`);
+  }
   if (command.type === "abortPlan") return abort(draft, command.plan);
   const cluster = draft.state.clusters.get(command.cluster);
   if (cluster === undefined) return unknown("cluster", command.cluster, [...draft.state.clusters.keys()]);
@@ -317,15 +325,7 @@ function placedNodes(cluster: ClusterState): readonly string[] {
 }
 
 function destroyCluster(draft: Draft, cluster: ClusterState): Reply {
-  const { name } = cluster.record.spec;
-  for (const plan of activePlans(draft.state, name)) abortPlan(draft, plan);
-  const { record } = draft.state.clusters.get(name) ?? cluster;
-  draft.putCluster({ ...record, goal: "removed" });
-  const nodes = [...cluster.nodes.keys()];
-  const stops = nodes.map((node) => step("stop", node));
-  const releases = nodes.map((node, index) => ({ ...step("release", node), after: [index] }));
-  const forget: Step = { type: "forget", after: [...stops, ...releases].map((_, index) => index), status: "pending" };
-  return begin(draft, cluster, "remove", [...stops, ...releases, forget]);
+  return { type: "accepted", plan: beginRemoval(draft, cluster), cluster: cluster.record.spec.name };
 }
 
 function abort(draft: Draft, id: string): Reply {

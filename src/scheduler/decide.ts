@@ -6,7 +6,9 @@ import { unreachable } from "../std/assert.ts";
 import { runCommand } from "./commands.ts";
 import { Draft } from "./draft.ts";
 import type { Action, Event } from "./events.ts";
+import { finishUninstall, frameworkRemoved, isRemoval } from "./framework.ts";
 import { repeatKills } from "./kills.ts";
+import { answerInverseOffers, forgetInverseOffer, stopForMaintenance } from "./maintenance.ts";
 import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
 import { advancePlans } from "./plans.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
@@ -22,7 +24,9 @@ export function decide(state: State, event: Event): Decision<State, Action> {
   const draft = new Draft(state, event.nowMs);
   takeIn(draft, event);
   expireLeftovers(draft);
+  stopForMaintenance(draft);
   advancePlans(draft);
+  finishUninstall(draft);
   repeatKills(draft);
   repeatReconcile(draft);
   steerOffers(draft);
@@ -46,18 +50,15 @@ function takeIn(draft: Draft, event: Event): void {
     case "callFailed":
       return callFailed(draft, event.call, event.message);
     case "error":
+      if (isRemoval(event.message)) return frameworkRemoved(draft, event.message);
       return draft.act({ type: "end", message: `Mesos refused the framework: ${event.message}` });
     case "inverseOffers":
-      // Nodes are not moved for maintenance yet, so the request is refused rather than left open.
-      return draft.act({
-        type: "declineInverseOffers",
-        inverseOfferIds: event.inverseOffers.map(({ id }) => id),
-        refuseSeconds: 3600,
-      });
+      return answerInverseOffers(draft, event.inverseOffers);
+    case "inverseOfferRescinded":
+      return forgetInverseOffer(draft, event.inverseOfferId);
     case "tick":
       return declineAgain(draft);
     case "rescinded":
-    case "inverseOfferRescinded":
     case "failure":
     case "message":
     case "heartbeat":
@@ -96,7 +97,9 @@ function subscribed(draft: Draft, frameworkId: string, masterVersion: string | u
       message: `Cannot go on: Mesos subscribed us as framework "${frameworkId}", our tasks and volumes belong to "${framework.frameworkId}"`,
     });
   }
-  if (framework.frameworkId === undefined) draft.putFramework({ ...framework, frameworkId });
+  const { role } = draft.state.settings;
+  if (framework.frameworkId === undefined || framework.role !== role)
+    draft.putFramework({ ...framework, frameworkId, role });
   draft.set({
     connected: true,
     operationFeedback: masterVersion !== undefined && isAtLeast(masterVersion, 1, 8),

@@ -26,11 +26,16 @@ export type Command =
       readonly operation: string;
       readonly args: Readonly<Record<string, string>>;
     }
-  | { readonly type: "abortPlan"; readonly plan: string };
+  | { readonly type: "abortPlan"; readonly plan: string }
+  /** After Mesos has removed the framework: starts it again, under a new id. */
+  | { readonly type: "registerFramework" }
+  /** `force`: without waiting for agents that do not come back. */
+  | { readonly type: "uninstallFramework"; readonly force: boolean };
 
 /** The answer to a command. A refused one has changed nothing. */
 export type Reply =
   | { readonly type: "accepted"; readonly plan: string; readonly cluster: string }
+  | { readonly type: "done" }
   | {
       readonly type: "refused";
       readonly why: "invalid" | "exists" | "unknown" | "conflict";

@@ -65,7 +65,7 @@ function brokenAccept(state: State, action: Extract<Action, { type: "accept" }>)
   for (const operation of action.operations) {
     if (operation.type !== "destroy" && operation.type !== "unreserve") continue;
     for (const resource of operation.type === "destroy" ? operation.volumes : operation.resources) {
-      const reservation = reservationOf(resource, state.framework.frameworkId);
+      const reservation = reservationOf(resource, state.framework);
       if (reservation === undefined || !state.leftovers.has(reservation)) {
         broken.push(
           `The ${operation.type} of ${resource.name} with reservation "${reservation ?? "of others"}" is none of ours to give back`,

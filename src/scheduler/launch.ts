@@ -19,7 +19,16 @@ import type { AgentOffer, Need } from "./feasible.ts";
 import { databaseOf, memberOf, membersOf } from "./members.ts";
 import { rackOn } from "./rank.ts";
 import { releaseId } from "./release.ts";
-import type { ClusterState, Footprint, LeftoverRecord, NodeRecord, Place, State } from "./state.ts";
+import {
+  frameworkIds,
+  type ClusterState,
+  type Footprint,
+  type FrameworkRecord,
+  type LeftoverRecord,
+  type NodeRecord,
+  type Place,
+  type State,
+} from "./state.ts";
 
 /** What our executor takes besides the database. */
 const EXECUTOR = { cpus: 0.1, memMb: 128 };
@@ -42,9 +51,10 @@ function ownerLabels(frameworkId: string, reservation: string): Labels {
 }
 
 /** The id of the reservation of ours that a resource is in; undefined: it is not ours. */
-export function reservationOf(resource: Resource, frameworkId: string | undefined): string | undefined {
+export function reservationOf(resource: Resource, framework: FrameworkRecord): string | undefined {
   const labels = resource.reservations.at(-1)?.labels;
-  return frameworkId !== undefined && labels?.[FRAMEWORK_LABEL] === frameworkId ? labels[RESERVATION_LABEL] : undefined;
+  const owner = labels?.[FRAMEWORK_LABEL];
+  return owner !== undefined && frameworkIds(framework).includes(owner) ? labels?.[RESERVATION_LABEL] : undefined;
 }
 
 /** What a new node of a cluster needs of an agent. */
@@ -157,9 +167,17 @@ export function ownResources(
   place: Place,
   agent: AgentOffer,
 ): { readonly held: readonly Resource[]; readonly owner: Labels } {
-  const owner = ownerLabels(knownFrameworkId(state), place.reservation);
-  const held = agent.offers.flatMap((offer) => offer.resources).filter((resource) => isReserved(resource, owner));
-  return { held, owner };
+  const ours = agent.offers
+    .flatMap((offer) => offer.resources)
+    .filter((resource) => reservationOf(resource, state.framework) === place.reservation);
+  const owner = ownerOf(state, place, ours);
+  return { held: ours.filter((resource) => isReserved(resource, owner)), owner };
+}
+
+/** The labels that what is held of a reservation carries: with the framework's id at the time when it was made. */
+function ownerOf(state: State, place: Place, held: readonly Resource[]): Labels {
+  const maker = held[0]?.reservations.at(-1)?.labels[FRAMEWORK_LABEL];
+  return ownerLabels(maker ?? knownFrameworkId(state), place.reservation);
 }
 
 /** Whether everything of the reservation is there; its disk as the volume or, before its CREATE or after its DESTROY, as plain disk. */
@@ -206,7 +224,7 @@ function startOn(
 ): Launch {
   const { spec } = cluster.record;
   const frameworkId = knownFrameworkId(state);
-  const owner = ownerLabels(frameworkId, place.reservation);
+  const owner = ownerOf(state, place, held);
   const executorId = `${node.id}.${state.framework.launches}`;
   const taskId = `${executorId}.server`;
   const forTask = take(held, owner, { ...spec.resources, diskMb: 0, ports: [] });

@@ -6,6 +6,7 @@ import type { Draft } from "./draft.ts";
 import { launchAdmin } from "./admin.ts";
 import type { AgentOffer } from "./feasible.ts";
 import { placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
+import { closedBy } from "./maintenance.ts";
 import { startReasons } from "./members.ts";
 import { Placement } from "./placement.ts";
 import { isSought, leavePlace, releaseId } from "./release.ts";
@@ -98,6 +99,10 @@ class Round {
       case "relaunch": {
         const agent = this.#agents.get(want.node.place?.agentId ?? "");
         if (!this.#mayStart(want.node)) return;
+        if (agent !== undefined && closedBy(this.#draft.state, agent.offers, this.#draft.nowMs) !== undefined) {
+          this.#unmet = true;
+          return;
+        }
         const started =
           agent === undefined || !this.#placement.isOpen(agent.agentId)
             ? undefined
@@ -187,9 +192,9 @@ class Round {
   /** Notes that a want got nothing, and whether the agent offered a part of its reservation. */
   #missed(agent: AgentOffer | undefined, reservation: string): void {
     this.#unmet = true;
-    const { frameworkId } = this.#draft.state.framework;
+    const { framework } = this.#draft.state;
     const resources = agent?.offers.flatMap((offer) => offer.resources) ?? [];
-    if (agent !== undefined && resources.some((resource) => reservationOf(resource, frameworkId) === reservation))
+    if (agent !== undefined && resources.some((resource) => reservationOf(resource, framework) === reservation))
       this.#partial.add(agent.agentId);
   }
 

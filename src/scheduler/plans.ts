@@ -9,6 +9,7 @@ import {
   activePlans,
   runningPlans,
   SCHEMA,
+  type ClusterState,
   type NodeRecord,
   type PlanKind,
   type PlanRecord,
@@ -61,6 +62,19 @@ export function ensureRecovery(draft: Draft, node: NodeRecord): void {
 /** Whether an open step brings its node up or down by itself; an admin task only waits for a node that runs. */
 function isAtNode({ type, status }: Step): boolean {
   return status !== "done" && type !== "admin";
+}
+
+/** Ends all plans of a cluster and begins the one that destroys it. Returns its id. */
+export function beginRemoval(draft: Draft, cluster: ClusterState): string {
+  const { name } = cluster.record.spec;
+  for (const plan of activePlans(draft.state, name)) abortPlan(draft, plan);
+  const { record } = draft.state.clusters.get(name) ?? cluster;
+  draft.putCluster({ ...record, goal: "removed" });
+  const nodes = [...cluster.nodes.keys()];
+  const stops = nodes.map((node) => step("stop", node));
+  const releases = nodes.map((node, index) => ({ ...step("release", node), after: [index] }));
+  const forget: Step = { type: "forget", after: [...stops, ...releases].map((_, index) => index), status: "pending" };
+  return beginPlan(draft, "remove", name, [...stops, ...releases, forget]);
 }
 
 /** Takes every plan as far as it goes now. */
@@ -125,7 +139,7 @@ function isReleased({ steps }: PlanRecord, node: NodeRecord): boolean {
 
 /** Whether the plan takes nodes down only to bring them up again: what an operator wants gone is not kept for others. */
 export function isRolling({ kind }: PlanRecord): boolean {
-  return kind === "restart" || kind === "configure";
+  return kind === "restart" || kind === "configure" || kind === "maintain";
 }
 
 /**

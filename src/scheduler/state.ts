@@ -14,8 +14,16 @@ export const SCHEMA = 1;
 export type FrameworkRecord = {
   readonly schema: number;
   readonly name: string;
-  /** Given by Mesos at the first subscription. */
+  /** Given by Mesos at the first subscription, and at the first one after the framework was registered again. */
   readonly frameworkId?: string;
+  /** Ids that Mesos has removed; reservations that carry one of them are still ours. */
+  readonly formerIds?: readonly string[];
+  /** Set when Mesos has removed the framework, until it is registered again. */
+  readonly removed?: { readonly atMs: number; readonly message: string };
+  /** Set when all is to go: the clusters, then their reservations, then the framework. */
+  readonly uninstall?: { readonly sinceMs: number; readonly force: boolean };
+  /** The Mesos role that everything is reserved for. */
+  readonly role?: string;
   /** How many launches there were; the next one's number is part of task, executor and reservation ids, which so never repeat. */
   readonly launches: number;
   /** Secret that executors want to hear before they answer. */
@@ -154,6 +162,7 @@ export type PlanKind =
   | "stop"
   | "start"
   | "replace"
+  | "maintain"
   | "operate";
 
 /** Record `plans/<id>`: an operator's command or a failure, as steps that survive the scheduler. */
@@ -180,6 +189,20 @@ export type LeftoverRecord = {
   readonly certain: boolean;
   /** The release under way: its operation id, when it was sent. */
   readonly operation?: { readonly id: string; readonly sentMs: number };
+};
+
+/** A time in which operators of Mesos want an agent for themselves, and what they were told. */
+export type Window = {
+  /** Id of the inverse offer. */
+  readonly id: string;
+  readonly startMs: number;
+  /** Absent: for ever. */
+  readonly durationMs?: number;
+  readonly isAccepted: boolean;
+  /** Why it was refused. */
+  readonly reasons: readonly Reason[];
+  /** When Mesos asked last. */
+  readonly askedMs: number;
 };
 
 export type ClusterState = { readonly record: ClusterRecord; readonly nodes: ReadonlyMap<string, NodeRecord> };
@@ -221,6 +244,10 @@ export type State = {
   readonly explanations: ReadonlyMap<string, Explanation>;
   /** What a node's executor said last while it was starting, by node id. */
   readonly messages: ReadonlyMap<string, string>;
+  /** Windows that Mesos has asked for on agents with nodes of ours, by agent id. Mesos asks again and again. */
+  readonly maintenance: ReadonlyMap<string, Window>;
+  /** When the last TEARDOWN was sent. */
+  readonly teardownMs: number;
   /** Tasks and reservations with our mark that no record knows: shown, never touched. By id. */
   readonly orphans: ReadonlyMap<
     string,
@@ -268,12 +295,19 @@ export function initialState(
     },
     explanations: new Map(),
     messages: new Map(),
+    maintenance: new Map(),
+    teardownMs: -Infinity,
     orphans: new Map(),
   };
 }
 
 /** Revives that may come in a burst. */
 export const REVIVE_TOKENS = 100;
+
+/** Every id that the framework has had, the present one first: what carries one of them is ours. */
+export function frameworkIds({ frameworkId, formerIds = [] }: FrameworkRecord): readonly string[] {
+  return frameworkId === undefined ? formerIds : [frameworkId, ...formerIds];
+}
 
 /** The cluster's name in a node id; node ids are `<framework>-<cluster>-<number>`. */
 function clusterOf(framework: string, nodeId: string): string | undefined {

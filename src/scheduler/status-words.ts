@@ -19,6 +19,11 @@ function isNodeFailure(kind: string | undefined): kind is NodeFailure {
   return kind === "empty-volume" || kind === "foreign-volume";
 }
 
+/** Whether operators of Mesos have emptied the agent: its node ended without a fault of its own. */
+export function isDrainedBy({ message }: Failure): boolean {
+  return message.startsWith("TASK_KILLED (AGENT_DRAINING)");
+}
+
 /** Why the next try after so many failures waits; undefined: it is due. */
 export function backoffReason(nowMs: number, failures: number, retryAtMs: number, last: string): Reason | undefined {
   if (nowMs >= retryAtMs) return undefined;

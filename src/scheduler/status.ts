@@ -120,9 +120,11 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
     return;
   }
   const failure = failureOf(draft.nowMs, status);
+  // Operators of Mesos have emptied the agent: no fault of the node's.
+  const isDrained = status.reason === "AGENT_DRAINING";
   const stable = node.phase === "running" && draft.nowMs - node.sinceMs >= STABLE_MS;
-  const failures = stable ? 1 : node.failures + 1;
-  const delayMs = failures === 1 ? 0 : backoffMs(CRASH_BACKOFF, failures - 2, draft.random());
+  const failures = isDrained ? node.failures : stable ? 1 : node.failures + 1;
+  const delayMs = isDrained || failures === 1 ? 0 : backoffMs(CRASH_BACKOFF, failures - 2, draft.random());
   const failed = {
     ...rest,
     sinceMs: draft.nowMs,

@@ -1,10 +1,20 @@
 // The state as the API shows it. Reasons are worked out here, when somebody asks.
-import type { ClusterView, EndpointsView, NodeView, PlanView, StepView } from "../databases/api.ts";
+import type { ClusterView, EndpointsView, FrameworkView, NodeView, PlanView, StepView } from "../databases/api.ts";
 import type { Reason } from "../std/reason.ts";
 import { adminReasons } from "./admin.ts";
 import { databaseOf, nodesInOrder, startReasons, stopReasons } from "./members.ts";
+import { framelessReason } from "./framework.ts";
 import { isBlocked, isRolling } from "./plans.ts";
-import { activePlans, type ClusterState, type NodeRecord, type PlanRecord, type State, type Step } from "./state.ts";
+import {
+  activePlans,
+  type ClusterState,
+  type NodeRecord,
+  type PlanRecord,
+  type State,
+  type Step,
+  type Window,
+} from "./state.ts";
+import { isDrainedBy } from "./status-words.ts";
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
@@ -12,6 +22,39 @@ function iso(ms: number): string {
 
 function seconds(ms: number): number {
   return Math.round(ms / 100) / 10;
+}
+
+export function frameworkView(state: State): FrameworkView {
+  const { framework, settings, connected, clusters, leftovers } = state;
+  const { removed, uninstall, frameworkId } = framework;
+  const status =
+    removed === undefined
+      ? uninstall === undefined
+        ? "active"
+        : "uninstalling"
+      : uninstall === undefined
+        ? "removed"
+        : "uninstalled";
+  return {
+    name: framework.name,
+    role: framework.role ?? settings.role,
+    status,
+    mesos: connected ? "connected" : "disconnected",
+    formerIds: [...(framework.formerIds ?? [])],
+    ...(frameworkId === undefined ? {} : { frameworkId }),
+    ...(removed === undefined ? {} : { removed: { at: iso(removed.atMs), message: removed.message } }),
+    clusters: [...clusters.keys()].map((name) => ({ name, activePlans: activePlans(state, name).map(({ id }) => id) })),
+    leftovers: [...leftovers.values()].map(({ node, place, sinceMs, operation }) => ({
+      node,
+      hostname: place.hostname,
+      reservation: place.reservation,
+      since: iso(sinceMs),
+      waitsFor:
+        operation === undefined
+          ? `an offer of agent "${place.hostname}" with it`
+          : "Mesos to say that it is given back",
+    })),
+  };
 }
 
 export function clusterView(state: State, cluster: ClusterState): ClusterView {
@@ -38,8 +81,9 @@ function clusterStatus(cluster: ClusterState, plans: readonly PlanRecord[], runn
   return running < cluster.record.spec.nodes ? "degraded" : "running";
 }
 
-export function nodeView(node: NodeRecord): NodeView {
+export function nodeView(state: State, node: NodeRecord): NodeView {
   const { place, task, rack, lastFailure } = node;
+  const window = place === undefined ? undefined : state.maintenance.get(place.agentId);
   return {
     id: node.id,
     cluster: node.cluster,
@@ -55,6 +99,16 @@ export function nodeView(node: NodeRecord): NodeView {
     ...(lastFailure === undefined
       ? {}
       : { lastFailure: { at: iso(lastFailure.atMs), state: lastFailure.state, message: lastFailure.message } }),
+    ...(window === undefined ? {} : { maintenance: windowView(window) }),
+  };
+}
+
+function windowView({ startMs, durationMs, isAccepted, reasons }: Window): NonNullable<NodeView["maintenance"]> {
+  return {
+    start: iso(startMs),
+    ...(durationMs === undefined ? {} : { end: iso(startMs + durationMs) }),
+    accepted: isAccepted,
+    reasons: [...reasons],
   };
 }
 
@@ -123,6 +177,9 @@ function stepWaits(state: State, plan: PlanRecord, step: Step, nowMs: number): r
     const more = open.length > found.length ? ` and ${open.length - found.length} more` : "";
     return [{ check: "order", found: `${found.join(", ")}${more}`, wanted: "done" }];
   }
+  const frameless = framelessReason(state.framework);
+  if (!state.connected && frameless !== undefined)
+    return [{ check: "framework", found: frameless, wanted: "a framework that Mesos knows" }];
   if (!state.connected)
     return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
   if (cluster === undefined || node === undefined) return [];
@@ -184,18 +241,35 @@ function offerWait(state: State, node: NodeRecord): Reason {
       wanted: "Mesos' word on every task before offers are used",
     };
   }
+  const window = place === undefined ? undefined : state.maintenance.get(place.agentId);
+  if (place !== undefined && window?.isAccepted === true) {
+    const end = window.durationMs === undefined ? "its end" : `its end at ${iso(window.startMs + window.durationMs)}`;
+    return { check: "maintenance", found: `agent "${place.hostname}" from ${iso(window.startMs)} on`, wanted: end };
+  }
+  if (place !== undefined && node.lastFailure !== undefined && isDrainedBy(node.lastFailure)) {
+    const found = `"${place.hostname}" drained by operators of Mesos`;
+    return { check: "agent", found, wanted: "REACTIVATE_AGENT, or a replacement of the node" };
+  }
   if (place !== undefined)
     return {
       check: "offer",
-      found: "none with its reservation",
+      found: `none with its reservation${offersText(state)}`,
       wanted: `an offer of agent "${place.hostname}" with volume "${place.volume}"`,
     };
   const agents = state.explanations.get(node.id)?.agents.size ?? 0;
   return {
     check: "offer",
-    found: agents === 0 ? "none yet" : `${agents} agents, none of which will do`,
+    found: agents === 0 ? `none yet${offersText(state)}` : `${agents} agents, none of which will do`,
     wanted: "an agent with room that meets all constraints",
   };
+}
+
+/** When the role was offered anything: a quota that is used up, or another weight, looks like this. */
+function offersText({ offers, settings, framework }: State): string {
+  const role = `role "${framework.role ?? settings.role}"`;
+  return offers.lastOfferMs === undefined
+    ? `; ${role} was offered nothing so far`
+    : `; ${role} had its last offer at ${iso(offers.lastOfferMs)}`;
 }
 
 function releaseWaits(state: State, node: NodeRecord): readonly Reason[] {

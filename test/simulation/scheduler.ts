@@ -304,6 +304,7 @@ function actionWords(action: Action): string {
     case "reconcile":
       return `reconcile ${action.tasks.length === 0 ? "all" : action.tasks.map(({ taskId }) => taskId).join()}`;
     case "reply":
+      if (action.reply.type === "done") return "reply done";
       return `reply ${action.reply.type === "accepted" ? action.reply.plan : action.reply.message}`;
     case "note":
     case "end":

@@ -121,8 +121,11 @@ describe("A call is read by Mesos as it was meant:", () => {
     ],
     [
       "acceptInverseOffers",
-      { type: "acceptInverseOffers", inverseOfferIds: ["i"] },
-      { type: Type.ACCEPT_INVERSE_OFFERS, accept_inverse_offers: { inverse_offer_ids: [{ value: "i" }] } },
+      { type: "acceptInverseOffers", inverseOfferIds: ["i"], refuseSeconds: 60 },
+      {
+        type: Type.ACCEPT_INVERSE_OFFERS,
+        accept_inverse_offers: { inverse_offer_ids: [{ value: "i" }], filters: { refuse_seconds: 60 } },
+      },
     ],
     [
       "declineInverseOffers",

@@ -63,7 +63,10 @@ function callToWire(call: SchedulerCall): WireCall {
     case "acceptInverseOffers":
       return {
         type: Call.Type.ACCEPT_INVERSE_OFFERS,
-        accept_inverse_offers: { inverse_offer_ids: ids(call.inverseOfferIds) },
+        accept_inverse_offers: {
+          inverse_offer_ids: ids(call.inverseOfferIds),
+          filters: { refuse_seconds: call.refuseSeconds },
+        },
       };
     case "declineInverseOffers":
       return {

@@ -119,7 +119,15 @@ export function findNodeOf(
   return { state, node };
 }
 
+/** Carries out a command that becomes a plan. */
 export async function command(scheduler: ApiScheduler, asked: Command): Promise<{ cluster: string; plan: string }> {
+  const reply = await order(scheduler, asked);
+  if (reply.type !== "accepted") throw new Refusal(500, `The scheduler made no plan of ${asked.type}`);
+  return { cluster: reply.cluster, plan: reply.plan };
+}
+
+/** Carries a command out; a refused one is thrown. */
+export async function order(scheduler: ApiScheduler, asked: Command): Promise<Exclude<Reply, { type: "refused" }>> {
   leading(scheduler);
   const reply = await scheduler.submit(asked).catch((error: unknown) => {
     const why = error instanceof Error ? error.message : String(error);
@@ -128,7 +136,7 @@ export async function command(scheduler: ApiScheduler, asked: Command): Promise<
     throw new Refusal(503, text);
   });
   if (reply.type === "refused") throw new Refusal(REFUSAL_STATUS[reply.why], reply.message, reply.faults);
-  return { cluster: reply.cluster, plan: reply.plan };
+  return reply;
 }
 
 /** JSON of a body, whatever its content type says (operators send it with curl); undefined when there is none. */

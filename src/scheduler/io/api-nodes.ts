@@ -42,8 +42,8 @@ function addViews(app: Api, scheduler: ApiScheduler): void {
       responses: { 200: json(NodesViewSchema, "Nodes"), 404: problem },
     }),
     (c) => {
-      const { cluster } = findCluster(scheduler, c.req.valid("param").cluster);
-      return c.json({ nodes: [...cluster.nodes.values()].map(nodeView) }, 200);
+      const { state, cluster } = findCluster(scheduler, c.req.valid("param").cluster);
+      return c.json({ nodes: [...cluster.nodes.values()].map((node) => nodeView(state, node)) }, 200);
     },
   );
   app.openapi(
@@ -56,7 +56,8 @@ function addViews(app: Api, scheduler: ApiScheduler): void {
     }),
     (c) => {
       const { cluster, node } = c.req.valid("param");
-      return c.json(nodeView(findNodeOf(scheduler, cluster, node).node), 200);
+      const found = findNodeOf(scheduler, cluster, node);
+      return c.json(nodeView(found.state, found.node), 200);
     },
   );
 }

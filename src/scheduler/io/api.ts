@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import { HealthViewSchema } from "../../databases/api.ts";
 import { answerProblem, type Api, type ApiScheduler, json, Refusal } from "./api-answers.ts";
 import { addClusterRoutes } from "./api-clusters.ts";
+import { addFrameworkRoutes } from "./api-framework.ts";
 import { addNodeRoutes } from "./api-nodes.ts";
 import { addPlanRoutes } from "./api-plans.ts";
 
@@ -23,6 +24,7 @@ export function createApi(scheduler: ApiScheduler): Api {
   addClusterRoutes(app, scheduler);
   addNodeRoutes(app, scheduler);
   addPlanRoutes(app, scheduler);
+  addFrameworkRoutes(app, scheduler);
   return app;
 }
 

@@ -63,7 +63,7 @@ export class Loop {
     return this.#ended.promise;
   }
 
-  /** Calls the listener after every event that changed clusters or nodes, until the returned function is called. */
+  /** Calls the listener after every event that changed the framework, clusters or nodes, until the returned function is called. */
   changes(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -118,7 +118,8 @@ export class Loop {
     if (broken.length > 0) throw new Error(`Broken invariant after event "${event.type}": ${broken.join("; ")}`);
     await this.#save(decision.actions);
     if (this.#error !== undefined) return;
-    const isChanged = this.#state.clusters !== decision.state.clusters;
+    const { clusters, framework } = this.#state;
+    const isChanged = clusters !== decision.state.clusters || framework !== decision.state.framework;
     this.#state = decision.state;
     if (isChanged) for (const listener of this.#listeners) listener();
     for (const action of decision.actions) this.#perform(action, log);

@@ -4,6 +4,7 @@ import type { Credential, Masters } from "../../mesos/leader.ts";
 import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
 import type { Log } from "../../std/io/log.ts";
 import { type Lock, type Store, StoreConflict, StoreUnavailable } from "../../store/store.ts";
+import { roleFault } from "../framework.ts";
 import { initialState, type Settings, type State } from "../state.ts";
 import { loadRecords } from "./load.ts";
 import type { Metrics } from "./metrics.ts";
@@ -32,9 +33,11 @@ export type TermOptions = {
  * with an error that another term would not change.
  */
 export async function serveTerm(options: TermOptions): Promise<"stopped" | "lost"> {
-  const { store, lock, log, stopped } = options;
+  const { store, lock, log } = options;
   try {
     const records = await loadRecords(store, lock, options.name);
+    const fault = roleFault(records, options.settings.role);
+    if (fault !== undefined) throw new Error(`Cannot start: ${fault}`);
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
     const loop: Loop = new Loop({
       state: initialState(options.settings, seed, records),
@@ -43,23 +46,12 @@ export async function serveTerm(options: TermOptions): Promise<"stopped" | "lost
       log,
       metrics: options.metrics,
       nowMs: Date.now,
-      send: (call) => connection.send(call),
+      send: (call) => connection?.send(call),
     });
+    let connection: SchedulerConnection | undefined;
     options.onLoop(loop);
-    const { credential } = options;
-    const connection: SchedulerConnection = connectScheduler({
-      masters: options.masters,
-      ...(credential === undefined ? {} : { credential }),
-      framework: () => options.framework(loop.state),
-      onEvent: (event) => loop.happen(event),
-      mayCall: () => lock.isSurelyHeld(),
-      ...(records.framework.frameworkId === undefined ? { firstSubscriptionMs: options.firstSubscriptionMs } : {}),
-      log,
-    });
-    const error = await Promise.race([loop.ended, connection.ended, aborted(stopped)]);
-    if (error !== undefined) connection.drop();
+    const error = await stayConnected(options, loop, (begun) => (connection = begun));
     await loop.stop();
-    await connection.close();
     if (error !== undefined) throw error;
     return "stopped";
   } catch (error) {
@@ -69,6 +61,65 @@ export async function serveTerm(options: TermOptions): Promise<"stopped" | "lost
   } finally {
     await lock.release();
   }
+}
+
+/**
+ * Keeps the framework connected until the term is over; resolves with the error that ended it. A framework that Mesos has removed
+ * is no reason to end: what is known can be read, until somebody registers it again.
+ */
+async function stayConnected(
+  options: TermOptions,
+  loop: Loop,
+  use: (connection: SchedulerConnection) => void,
+): Promise<Error | undefined> {
+  const { stopped } = options;
+  for (;;) {
+    if (isRemoved(loop)) {
+      const error = await Promise.race([loop.ended, registered(loop), aborted(stopped)]);
+      if (error !== undefined || stopped.aborted) return error;
+    }
+    const connection = connect(options, loop);
+    use(connection);
+    const ours = await Promise.race([
+      connection.ended.then(() => false),
+      loop.ended.then(() => true),
+      aborted(stopped).then(() => true),
+    ]);
+    if (!ours && isRemoved(loop)) continue;
+    const error = await Promise.race([ours ? loop.ended : connection.ended, aborted(stopped)]);
+    if (error !== undefined) connection.drop();
+    await loop.stop();
+    await connection.close();
+    return error;
+  }
+}
+
+function connect({ lock, credential, log, ...options }: TermOptions, loop: Loop): SchedulerConnection {
+  return connectScheduler({
+    masters: options.masters,
+    ...(credential === undefined ? {} : { credential }),
+    framework: () => options.framework(loop.state),
+    onEvent: (event) => loop.happen(event),
+    mayCall: () => lock.isSurelyHeld(),
+    ...(loop.state.framework.frameworkId === undefined ? { firstSubscriptionMs: options.firstSubscriptionMs } : {}),
+    log,
+  });
+}
+
+function isRemoved(loop: Loop): boolean {
+  return loop.state.framework.removed !== undefined;
+}
+
+/** Waits until a removed framework is to be registered again. */
+async function registered(loop: Loop): Promise<undefined> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = (): void => {
+    if (!isRemoved(loop)) resolve();
+  };
+  const stop = loop.changes(look);
+  look();
+  await promise;
+  stop();
 }
 
 /** Whether the term ended because the store, or the lock in it, was lost: Mesos too says so when another leads. */
@@ -82,6 +133,7 @@ async function isLost(store: Store, lock: Lock, error: unknown): Promise<boolean
   }
 }
 
+/** Waits until the signal aborts. */
 async function aborted(signal: AbortSignal): Promise<undefined> {
   if (signal.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,0 +1,116 @@
+// Maintenance that operators of Mesos have planned: inverse offers ask for an agent, and are accepted or refused with a reason.
+// A node on an agent that is promised stops by a plan before the window, keeps its volume, and starts when the window is over.
+import type { InverseOffer, Offer } from "../mesos/offer.ts";
+import type { Reason } from "../std/reason.ts";
+import type { Draft } from "./draft.ts";
+import { stopReasons } from "./members.ts";
+import { beginPlan, step } from "./plans.ts";
+import { activePlans, type ClusterState, type NodeRecord, type State, type Window } from "./state.ts";
+
+/** Mesos asks again after this, whatever the answer was. */
+const ASK_AGAIN_S = 60;
+/** A window that Mesos has not asked for in so long was called off. */
+const FORGOTTEN_MS = 4 * ASK_AGAIN_S * 1000;
+/** What a node gets, besides the time to drain, to be down when its window begins. */
+const STOP_MS = 300_000;
+const AGENTS_MAX = 1000;
+
+/** Answers inverse offers, each by itself. */
+export function answerInverseOffers(draft: Draft, inverseOffers: readonly InverseOffer[]): void {
+  for (const { id, agentId, unavailability } of inverseOffers) {
+    const reasons = agentId === undefined ? [] : refusals(draft.state, agentId, unavailability.startMs, draft.nowMs);
+    const isAccepted = agentId !== undefined && reasons.length === 0;
+    if (agentId !== undefined && nodesOn(draft.state, agentId).length > 0) {
+      const before = draft.state.maintenance.get(agentId);
+      const window: Window = { id, ...unavailability, isAccepted, reasons, askedMs: draft.nowMs };
+      if (before !== undefined || draft.state.maintenance.size < AGENTS_MAX)
+        draft.set({ maintenance: new Map(draft.state.maintenance).set(agentId, window) });
+      if (before?.isAccepted !== isAccepted || before.startMs !== window.startMs) note(draft, agentId, window);
+    }
+    draft.act(
+      isAccepted
+        ? { type: "acceptInverseOffers", inverseOfferIds: [id], refuseSeconds: ASK_AGAIN_S }
+        : { type: "declineInverseOffers", inverseOfferIds: [id], refuseSeconds: ASK_AGAIN_S },
+    );
+  }
+}
+
+function note(draft: Draft, agentId: string, { startMs, isAccepted, reasons }: Window): void {
+  const [reason] = reasons;
+  const why = reason === undefined ? "" : `: ${reason.check} found ${reason.found}, wanted ${reason.wanted}`;
+  const text = `Maintenance of agent "${agentId}" from ${new Date(startMs).toISOString()} is ${isAccepted ? "accepted" : "refused"}${why}`;
+  draft.act({ type: "note", level: isAccepted ? "info" : "warn", text });
+}
+
+/** The operator has called the inverse offer back. */
+export function forgetInverseOffer(draft: Draft, id: string): void {
+  const left = [...draft.state.maintenance].filter(([, window]) => window.id !== id);
+  if (left.length < draft.state.maintenance.size) draft.set({ maintenance: new Map(left) });
+}
+
+/** Why the agent cannot be spared; empty: it can. What others do is asked for only when the nodes would have to stop now. */
+function refusals(state: State, agentId: string, startMs: number, nowMs: number): readonly Reason[] {
+  const nodes = nodesOn(state, agentId).filter((node) => state.clusters.get(node.cluster)?.record.goal === "running");
+  const isDue = nowMs >= startMs - leadMs(state);
+  return [...Map.groupBy(nodes, ({ cluster }) => cluster)].flatMap(([name, mine]): readonly Reason[] => {
+    const cluster = state.clusters.get(name);
+    const [node] = mine;
+    if (cluster === undefined || node === undefined || mine.every(({ joined }) => !joined)) return [];
+    if (mine.length > 1) {
+      const found = `${mine.length} nodes of it on the agent`;
+      return [{ check: `cluster ${name}`, found, wanted: "at most one, so that the other replicas serve" }];
+    }
+    if (cluster.nodes.size < 2)
+      return [
+        { check: `cluster ${name}`, found: "its only node on the agent", wanted: "other nodes that serve meanwhile" },
+      ];
+    if (!isDue || node.task === undefined) return [];
+    const busy = activePlans(state, name).find(({ kind }) => kind !== "maintain");
+    const reasons = stopReasons(cluster, node);
+    return busy === undefined
+      ? reasons
+      : [...reasons, { check: `cluster ${name}`, found: `plan "${busy.id}" at work`, wanted: "no other change" }];
+  });
+}
+
+/** Begins to stop the nodes of agents whose promised window comes near. */
+export function stopForMaintenance(draft: Draft): void {
+  for (const [agentId, window] of draft.state.maintenance) {
+    if (draft.nowMs >= window.askedMs + FORGOTTEN_MS || isOver(window, draft.nowMs)) {
+      forgetInverseOffer(draft, window.id);
+    } else if (window.isAccepted && draft.nowMs >= window.startMs - leadMs(draft.state)) {
+      for (const node of nodesOn(draft.state, agentId)) stopNode(draft, node);
+    }
+  }
+}
+
+function stopNode(draft: Draft, node: NodeRecord): void {
+  const cluster: ClusterState | undefined = draft.state.clusters.get(node.cluster);
+  const isIdle = activePlans(draft.state, node.cluster).length === 0;
+  if (cluster?.record.goal !== "running" || node.phase !== "running" || !isIdle) return;
+  beginPlan(draft, "maintain", node.cluster, [step("stop", node.id), { ...step("start", node.id), after: [0] }]);
+}
+
+/** The window that keeps nodes of an agent from being started, if its offers tell of one. */
+export function closedBy(state: State, offers: readonly Offer[], nowMs: number): Offer["unavailability"] {
+  return offers
+    .map(({ unavailability }) => unavailability)
+    .find((window) => window !== undefined && nowMs >= window.startMs - leadMs(state) && !isOver(window, nowMs));
+}
+
+function isOver(
+  { startMs, durationMs }: { readonly startMs: number; readonly durationMs?: number },
+  nowMs: number,
+): boolean {
+  return durationMs !== undefined && nowMs >= startMs + durationMs;
+}
+
+function leadMs(state: State): number {
+  return STOP_MS + state.settings.drainMs;
+}
+
+function nodesOn(state: State, agentId: string): readonly NodeRecord[] {
+  return [...state.clusters.values()].flatMap(({ nodes }) =>
+    [...nodes.values()].filter(({ place }) => place?.agentId === agentId),
+  );
+}
