@@ -4,6 +4,7 @@ import { type Ask, examples } from "./arguments.ts";
 import { addClusterCommands } from "./cluster-commands.ts";
 import { completionScript, MODES_GROUP, SHELLS } from "./completion.ts";
 import { EXIT, Failure } from "./failure.ts";
+import { addFrameworkCommands } from "./framework-commands.ts";
 import { addNodeCommands } from "./node-commands.ts";
 import { addPlanCommands } from "./plan-commands.ts";
 import type { Request, Task } from "./request.ts";
@@ -94,6 +95,7 @@ function programOf(said: { out: string; err: string }, ask: Ask) {
   addClusterCommands(program.command("cluster"), ask);
   addNodeCommands(program.command("node"), ask);
   addPlanCommands(program.command("plan"), ask);
+  addFrameworkCommands(program.command("framework"), ask);
   program
     .command("completion")
     .summary("print the completion script of a shell")

@@ -42,7 +42,7 @@ export type Place = string | { readonly node: string; readonly below: string };
 type Wait = { readonly waitMs?: number };
 
 /** What a `show` task prints, and so which shape of the API its answer has. */
-export type View = "clusters" | "cluster" | "endpoints" | "nodes" | "node" | "read" | "plans" | "plan";
+export type View = "clusters" | "cluster" | "endpoints" | "nodes" | "node" | "read" | "plans" | "plan" | "framework";
 
 export type Task =
   | { readonly type: "show"; readonly view: View; readonly path: Place }
@@ -80,6 +80,9 @@ export type Task =
       readonly begun: string;
     } & Wait)
   | { readonly type: "abort"; readonly plan: string }
+  /** Of the framework. */
+  | { readonly type: "register" }
+  | ({ readonly type: "uninstall"; readonly yes: boolean; readonly force: boolean } & Wait)
   | { readonly type: "readConfig"; readonly config: Config }
   /** Without a file the setting is taken away. */
   | ({ readonly type: "writeConfig"; readonly config: Config; readonly file?: string } & Wait)

@@ -133,7 +133,7 @@ function clusterPath(cluster: string): string {
 }
 
 /** Returns only if a person has typed the name, after a look at what is there. */
-async function confirm(
+export async function confirm(
   terminal: Terminal,
   action: string,
   what: string,

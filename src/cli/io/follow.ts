@@ -1,6 +1,7 @@
 // Looks at a plan, a cluster or a node again and again, and tells what has changed.
-import type { ClusterView, NodeView, PlanView } from "../../databases/api.ts";
+import type { ClusterView, FrameworkView, NodeView, PlanView } from "../../databases/api.ts";
 import { Failure } from "../failure.ts";
+import { leftText } from "../framework-page.ts";
 import { planProgress } from "../plan-text.ts";
 import { readTransfers, type Transfers, transfersText } from "../transfers.ts";
 import { type Answer, ask, readAnswer, readNodeAnswer } from "./http.ts";
@@ -58,6 +59,23 @@ export async function followCluster(
     if (now !== before) terminal.err(pageText([now]));
     before = now;
     return { view, over: view.status === "running" || view.status === "removing" };
+  });
+}
+
+/** Waits until the framework is uninstalled, and tells on stderr what is left. */
+export async function followFramework(
+  terminal: Terminal,
+  url: string,
+  timeoutMs: number,
+): Promise<Followed<FrameworkView>> {
+  const { FrameworkViewSchema } = await import("../../databases/api.ts");
+  let before = "";
+  return await follow(terminal, url, "/api/v1/framework", timeoutMs, (answer) => {
+    const view = readAnswer(FrameworkViewSchema, answer);
+    const now = leftText(view);
+    if (now !== before) terminal.err(pageText([now]));
+    before = now;
+    return { view, over: view.status === "uninstalled" };
   });
 }
 

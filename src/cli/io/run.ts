@@ -1,12 +1,14 @@
 // Carries a Request out: asks the API, prints what it answers.
 import type * as Shapes from "../../databases/api.ts";
 import { EXIT, Failure } from "../failure.ts";
+import { frameworkPage } from "../framework-page.ts";
 import type { Page } from "../page.ts";
 import { planPage } from "../plan-text.ts";
 import type { Request, TaskOf, View } from "../request.ts";
 import { clusterPage, clustersPage, endpointsPage, nodePage, nodesPage, plansPage, valuePage } from "../tables.ts";
 import { abort, changeBucketType, create, destroy, post, removeNode, update, writeConfig } from "./change.ts";
 import { findPath } from "./find.ts";
+import { register, uninstall } from "./framework.ts";
 import { type Answer, ask, askText, readAnswer, readNodeAnswer } from "./http.ts";
 import { pageText, type Terminal } from "./terminal.ts";
 import { waitForNode, waitForPlan, waitForService, waitForTransfers } from "./wait.ts";
@@ -29,6 +31,10 @@ export async function carryOut(request: Request, terminal: Terminal): Promise<nu
       return await post(request, task, terminal);
     case "bucketType":
       return await changeBucketType(request, task, terminal);
+    case "register":
+      return await register(request, terminal);
+    case "uninstall":
+      return await uninstall(request, task, terminal);
     case "abort":
       return await abort(request, task, terminal);
     case "readConfig":
@@ -76,6 +82,8 @@ function viewPage(api: typeof Shapes, view: View, answer: Answer): Page {
       return readPage(readNodeAnswer(readAnswer(api.NodeReadSchema, answer), answer.text));
     case "plans":
       return plansPage(readAnswer(api.PlansViewSchema, answer).plans);
+    case "framework":
+      return frameworkPage(readAnswer(api.FrameworkViewSchema, answer));
     case "plan":
       return planPage(readAnswer(api.PlanViewSchema, answer));
   }
