@@ -3,9 +3,9 @@ import type { Socket, TCPSocketListener } from "bun";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import { refusalBytes } from "../words.ts";
 import { type BackendFigures, countRefusal, type Unheard } from "./figures.ts";
-import { connectFailure } from "./probe.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, join, type Owner, PUMP, put, Side } from "./pump.ts";
+import { dial, holdEarly, listen, release } from "./sockets.ts";
 
 /** How long a client that was turned away may take to read why and to close. */
 const FAREWELL_SECONDS = 2;
@@ -53,19 +53,15 @@ export class Connections implements Traffic {
 
   constructor(desk: Desk) {
     this.#desk = desk;
-    const { hostname, port } = desk.options;
-    this.#listener = Bun.listen<Side>({
-      hostname,
-      port,
-      allowHalfOpen: true,
-      socket: {
-        ...PUMP,
-        open: (socket) => this.#opened(socket),
-        timeout: (socket) => {
-          socket.terminate();
-        },
+    const { hostname, port, clientTls } = desk.options;
+    const handlers = {
+      ...PUMP,
+      open: (socket: Socket<Side>) => this.#opened(socket),
+      timeout: (socket: Socket<Side>): void => {
+        socket.terminate();
       },
-    });
+    };
+    this.#listener = listen(hostname, port, handlers, clientTls, () => countRefusal(desk.figures, "tls"));
   }
 
   get port(): number {
@@ -95,6 +91,7 @@ export class Connections implements Traffic {
       return;
     }
     socket.pause();
+    if (this.#desk.options.clientTls !== undefined) holdEarly(socket);
     tune(socket);
     this.#desk.tell({ type: "arrived", client: connection.id });
   }
@@ -139,19 +136,13 @@ export class Connections implements Traffic {
   }
 
   #dial(connection: Connection, side: Side, target: Target, figures: BackendFigures): void {
-    const connecting = Bun.connect<Side>({
-      hostname: target.host,
-      port: target.port,
-      allowHalfOpen: true,
-      data: side,
-      socket: {
-        ...PUMP,
-        open: (socket) => this.#connected(connection, socket, figures),
-        connectError: (socket, error) => this.#notConnected(connection, socket.data, connectFailure(error)),
-      },
-    });
-    connecting.catch((error: unknown) =>
-      this.#notConnected(connection, side, error instanceof Error ? connectFailure(error) : String(error)),
+    dial(
+      target,
+      side,
+      PUMP,
+      this.#desk.options.backendTls,
+      (socket) => this.#connected(connection, socket, figures),
+      (detail) => this.#notConnected(connection, side, detail),
     );
   }
 
@@ -174,6 +165,7 @@ export class Connections implements Traffic {
     }
     tune(socket);
     join(clientSocket, socket);
+    release(clientSocket, PUMP);
   }
 
   #notConnected(connection: Connection, side: Side, detail: string): void {

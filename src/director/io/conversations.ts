@@ -8,9 +8,9 @@ import { Statements } from "../cql/statements.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import { tune } from "./connections.ts";
 import { countRefusal, type Unheard } from "./figures.ts";
-import { connectFailure } from "./probe.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, put, type Side } from "./pump.ts";
+import { dial, listen } from "./sockets.ts";
 import { caughtUp, handOn, Line, Talk } from "./talk.ts";
 
 /** Drivers that change their backend at a time; the others stay where they are meanwhile. */
@@ -35,22 +35,17 @@ export class Conversations implements Traffic {
 
   constructor(desk: Desk) {
     this.#desk = desk;
-    const { hostname, port } = desk.options;
-    this.#listener = Bun.listen<Side>({
-      hostname,
-      port,
-      allowHalfOpen: true,
-      socket: {
-        ...this.#handlers,
-        open: (socket) => this.#opened(socket),
-        data: (socket, bytes) => this.#asked(socket, bytes),
-        end: (socket) => this.#clientEnded(socket),
-      },
-    });
+    const { hostname, port, clientTls } = desk.options;
+    const handlers = {
+      ...this.#handlers,
+      open: (socket: Socket<Side>) => this.#opened(socket),
+      data: (socket: Socket<Side>, bytes: Uint8Array) => this.#asked(socket, bytes),
+      end: (socket: Socket<Side>) => this.#clientEnded(socket),
+    };
+    this.#listener = listen(hostname, port, handlers, clientTls, () => countRefusal(desk.figures, "tls"));
   }
 
   readonly #handlers = {
-    binaryType: "uint8array",
     drain: (socket: Socket<Side>): void => caughtUp(socket),
     close: (socket: Socket<Side>): void => {
       const side = socket.data;
@@ -61,7 +56,7 @@ export class Conversations implements Traffic {
     error: (socket: Socket<Side>): void => {
       socket.terminate();
     },
-  } as const;
+  };
 
   get port(): number {
     return this.#listener.port;
@@ -161,19 +156,20 @@ export class Conversations implements Traffic {
   }
 
   #dial(line: Line, target: Target): void {
-    const connecting = Bun.connect<Side>({
-      hostname: target.host,
-      port: target.port,
-      data: line,
-      socket: {
-        ...this.#handlers,
-        open: (socket) => this.#connected(line, socket),
-        data: (socket, bytes) => this.#answered(line, socket, bytes),
-        connectError: (_socket, error) => this.#notTaken(line, connectFailure(error)),
+    const handlers = {
+      ...this.#handlers,
+      data: (socket: Socket<Side>, bytes: Uint8Array) => this.#answered(line, socket, bytes),
+      end: (socket: Socket<Side>): void => {
+        socket.end();
       },
-    });
-    connecting.catch((error: unknown) =>
-      this.#notTaken(line, error instanceof Error ? connectFailure(error) : String(error)),
+    };
+    dial<Side>(
+      target,
+      line,
+      handlers,
+      this.#desk.options.backendTls,
+      (socket) => this.#connected(line, socket),
+      (detail) => this.#notTaken(line, detail),
     );
   }
 

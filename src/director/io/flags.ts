@@ -15,6 +15,11 @@ Examples:
 
   In front of nodes named by hand:
     ringmaster director --cql-listen 127.0.0.1:9042 --backend 10.0.0.1:9042 --backend 10.0.0.2:9042
+
+  TLS to clients, which must show a certificate, and to the nodes, which share one that names the cluster:
+    ringmaster director --cluster demo --scheduler http://scheduler:8080 --cql-listen 0.0.0.0:9142 \\
+      --tls-cert director.pem --tls-key director.key --tls-client-ca clients.pem \\
+      --backend-tls --backend-tls-ca nodes.pem --backend-tls-name cassandra.example
 `;
 
 export type Address = { readonly host: string; readonly port: number };
@@ -106,6 +111,24 @@ export function readFlags(args: readonly string[]) {
       host: "127.0.0.1",
       port: 9000,
     })
+    .option("--tls-cert <file>", "speak TLS with clients, with this certificate (PEM; read again when it changes)")
+    .option("--tls-key <file>", "its key")
+    .option("--tls-client-ca <file>", "ask clients for certificates of this CA")
+    .addOption(
+      new Option("--tls-clients <rule>", "whether a client must show one; a wrong one is refused in any case")
+        .choices(["required", "optional"] as const)
+        .default("required" as const),
+    )
+    .option("--backend-tls", "speak TLS with the nodes")
+    .option("--backend-tls-ca <file>", "the CA of the nodes' certificates (default: those that Mozilla trusts)")
+    .option("--backend-tls-cert <file>", "the certificate shown to nodes that ask for one")
+    .option("--backend-tls-key <file>", "its key")
+    .option("--backend-tls-name <name>", "the name in the nodes' certificates (default: each node's host)")
+    .addOption(
+      new Option("--backend-tls-check <what>", "check CA and name (host), or only the CA (ca)")
+        .choices(["host", "ca"] as const)
+        .default("host" as const),
+    )
     .option("--rack <name>", "the director's rack: nodes there come first")
     .option("--zone <name>", "the director's zone: nodes there come first, after those of the rack")
     .option(

@@ -3,8 +3,8 @@ import type { Socket } from "bun";
 import type { Target } from "../state.ts";
 import { FrameReader } from "../riak/frames.ts";
 import { tune } from "./connections.ts";
-import { connectFailure } from "./probe.ts";
 import { type Meter, type Owner, Side } from "./pump.ts";
+import { type BackendTls, dial } from "./sockets.ts";
 
 /** Connections that rest for longer are closed. */
 const REST_MS = 60_000;
@@ -35,13 +35,15 @@ export type LinkHandlers = {
 
 export class Links {
   readonly #handlers: LinkHandlers;
+  readonly #tls: BackendTls | undefined;
   readonly #resting = new Map<string, Link[]>();
   readonly #all = new Set<Link>();
   /** Addresses whose links are closed instead of being laid to rest. */
   readonly #draining = new Set<string>();
 
-  constructor(handlers: LinkHandlers) {
+  constructor(handlers: LinkHandlers, tls: BackendTls | undefined) {
     this.#handlers = handlers;
+    this.#tls = tls;
   }
 
   /** A link that rests, the one that rested shortest. */
@@ -53,24 +55,13 @@ export class Links {
   /** Connects a new link. Exactly one of the two is called, unless the link is given up. */
   dial(link: Link, target: Target, connected: () => void, failed: (detail: string) => void): void {
     this.#draining.delete(target.address);
-    const connecting = Bun.connect<Side>({
-      hostname: target.host,
-      port: target.port,
-      allowHalfOpen: true,
-      data: link,
-      socket: {
-        ...this.#handlers,
-        binaryType: "uint8array",
-        open: (socket) => {
-          tune(socket);
-          link.socket = socket;
-          this.#all.add(link);
-          connected();
-        },
-        connectError: (_socket, error) => failed(connectFailure(error)),
-      },
-    });
-    connecting.catch((error: unknown) => failed(error instanceof Error ? connectFailure(error) : String(error)));
+    const opened = (socket: Socket<Side>): void => {
+      tune(socket);
+      link.socket = socket;
+      this.#all.add(link);
+      connected();
+    };
+    dial(target, link, this.#handlers, this.#tls, opened, failed);
   }
 
   rest(link: Link, nowMs: number): void {

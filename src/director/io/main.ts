@@ -5,6 +5,7 @@ import { PROTOCOLS } from "../targets.ts";
 import { serveAdmin } from "./admin.ts";
 import { type DirectorFlags, readFlags } from "./flags.ts";
 import { Director, type DirectorOptions, type From } from "./run.ts";
+import { readTls } from "./tls.ts";
 
 /** Descriptors that are no client's and no backend's connection. */
 const OWN_FILES = 256;
@@ -13,7 +14,10 @@ const OWN_FILES = 256;
 export async function main(args: readonly string[]): Promise<number> {
   const flags = readFlags(args);
   const log = createLog("director", flags.logLevel, process.stderr.isTTY && flags.logJson !== true);
-  const director = new Director({ ...(await readOptions(flags)), log });
+  const options = await readOptions(flags);
+  const tls = await readTls(flags, (level, text) => log[level](text));
+  const director = new Director({ ...options, tls, log });
+  if (tls.clientTls !== undefined || tls.backendTls !== undefined) process.on("SIGHUP", tls.reload);
   const abort = new AbortController();
   const { host, port } = flags.admin;
   const stopped = Promise.withResolvers<void>();
@@ -34,6 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await director.stop(abort.signal);
     clearTimeout(timer);
     await admin.stop();
+    tls.close();
     return 0;
   } catch (error) {
     await director.stop(AbortSignal.abort());

@@ -3,7 +3,8 @@ import { decide, initialState } from "../decide.ts";
 import { usableCount } from "../pick.ts";
 import type { Action, Attempt, Event, Refusal, Settings, State, Target } from "../state.ts";
 import { type BackendFigures, type Figures, figuresOf, newFigures } from "./figures.ts";
-import { connectFailure, probe } from "./probe.ts";
+import { probe } from "./probe.ts";
+import { type BackendTls, type ClientTls, connectFailure } from "./sockets.ts";
 
 const TICK_MS = 100;
 
@@ -19,6 +20,8 @@ export type ProxyOptions = {
   readonly clientsMax: number;
   readonly connectTimeoutMs: number;
   readonly probeTimeoutMs: number;
+  readonly clientTls?: ClientTls;
+  readonly backendTls?: BackendTls;
   readonly say: (level: "info" | "warn", text: string) => void;
 };
 
@@ -148,7 +151,8 @@ export class Proxy {
   }
 
   async #probe(target: Target): Promise<void> {
-    const error = await probe(this.#options.settings.protocol, target, this.#options.probeTimeoutMs);
+    const { settings, probeTimeoutMs, backendTls } = this.#options;
+    const error = await probe(settings.protocol, target, probeTimeoutMs, backendTls);
     if (error !== undefined) this.#figures(target.address).probeFailures += 1;
     this.#tell({ type: "probed", address: target.address, ...(error === undefined ? {} : { error }) });
   }

@@ -21,6 +21,8 @@ export class Side {
   peer: Socket<Side> | undefined;
   /** What this socket could not take yet; its peer is paused meanwhile, so that it stays little. */
   rest: Uint8Array[] | undefined;
+  /** What came before it could be handed on, while that is kept. */
+  early: { readonly bytes: Buffer[]; ended: boolean } | undefined;
   /** What is to be done with this socket once `rest` is written. */
   after: "nothing" | "shutdown" | "end" = "nothing";
 

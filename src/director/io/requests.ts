@@ -10,6 +10,7 @@ import { countRefusal } from "./figures.ts";
 import { Link, Links } from "./links.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { drained, finish, type Owner, PUMP, put, type Side } from "./pump.ts";
+import { listen } from "./sockets.ts";
 
 /** A request of at most so many bytes is kept until it is answered, so that it can be sent again. */
 const KEPT_MAX_BYTES = 64 * 1024;
@@ -35,26 +36,22 @@ export class Requests implements Traffic, Owner {
       close: (socket: Socket<Side>, error?: Error) => this.#closed(socket, error),
       error: PUMP.error,
     };
-    this.#links = new Links({
+    const { hostname, port, clientTls, backendTls } = desk.options;
+    const linkHandlers = {
       ...handlers,
       drain: drained,
-      data: (socket, bytes) => this.#answered(socket, bytes),
-      end: (socket) => this.#linkEnded(socket),
-    });
-    const { hostname, port } = desk.options;
-    this.#listener = Bun.listen<Side>({
-      hostname,
-      port,
-      allowHalfOpen: true,
-      socket: {
-        ...handlers,
-        binaryType: "uint8array",
-        open: (socket) => this.#opened(socket),
-        data: (socket, bytes) => this.#asked(socket, bytes),
-        drain: (socket) => this.#caughtUp(socket),
-        end: (socket) => this.#clientEnded(socket),
-      },
-    });
+      data: (socket: Socket<Side>, bytes: Uint8Array) => this.#answered(socket, bytes),
+      end: (socket: Socket<Side>) => this.#linkEnded(socket),
+    };
+    this.#links = new Links(linkHandlers, backendTls);
+    const clientHandlers = {
+      ...handlers,
+      open: (socket: Socket<Side>) => this.#opened(socket),
+      data: (socket: Socket<Side>, bytes: Uint8Array) => this.#asked(socket, bytes),
+      drain: (socket: Socket<Side>) => this.#caughtUp(socket),
+      end: (socket: Socket<Side>) => this.#clientEnded(socket),
+    };
+    this.#listener = listen(hostname, port, clientHandlers, clientTls, () => countRefusal(desk.figures, "tls"));
   }
 
   get port(): number {

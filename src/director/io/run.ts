@@ -9,6 +9,7 @@ import { Connections } from "./connections.ts";
 import { Conversations } from "./conversations.ts";
 import { Requests } from "./requests.ts";
 import { Proxy, type ProxyOptions } from "./proxy.ts";
+import type { Tls } from "./tls.ts";
 import { type Source, watchScheduler, watchStore } from "./watch.ts";
 
 const LAPSE_EVERY_MS = 1000;
@@ -35,6 +36,7 @@ export type DirectorOptions = {
   readonly clientsMax: number;
   readonly connectTimeoutMs: number;
   readonly probeTimeoutMs: number;
+  readonly tls?: Pick<Tls, "clientTls" | "backendTls">;
   readonly log: Log;
 };
 
@@ -110,8 +112,9 @@ export class Director {
   }
 
   #listen(protocol: Protocol, { host, port }: Address): Proxy {
-    const { settings, clientsMax, connectTimeoutMs, probeTimeoutMs, log } = this.options;
+    const { settings, clientsMax, connectTimeoutMs, probeTimeoutMs, tls, log } = this.options;
     const options: ProxyOptions = {
+      ...tls,
       ...{ clientsMax, connectTimeoutMs, probeTimeoutMs, port },
       hostname: host,
       settings: { ...settings, protocol, balance: protocol === "http" ? "roundRobin" : "leastConnections" },
