@@ -1,7 +1,12 @@
 // Unmodified CQL drivers that know only the director, before a real three-node Cassandra whose nodes are killed meanwhile.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { once } from "node:events";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { Client } from "cassandra-driver";
+import { Authority } from "../../src/director/io/authority.ts";
 import { type CassandraNodes, startCassandra } from "./cassandra/nodes.ts";
 import { pythonPackage, runPython } from "./python.ts";
 
@@ -105,6 +110,55 @@ describe("the Python driver", () => {
       TEST_DEADLINE_MS,
     );
 });
+
+test(
+  "The Node.js driver speaks TLS with the director, with a certificate of its own, and goes on when the director's changes",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "director-cassandra-tls-"));
+    const authority = new Authority(folder);
+    const [first, second, own] = ["first", "second", "own"].map((name) => authority.issue(name));
+    if (first === undefined || second === undefined || own === undefined) throw new Error("Cannot make certificates");
+    const secure = await startDirector(
+      ...cassandra.nodes.flatMap(({ address, port }) => ["--backend", `${address}:${port}`]),
+      ...["--tls-cert", first.cert, "--tls-key", first.key, "--tls-client-ca", authority.ca],
+    );
+    const connect = async (): Promise<Client> => {
+      const client = new Client({
+        contactPoints: [`127.0.0.1:${secure.port}`],
+        localDataCenter: "dc1",
+        sslOptions: {
+          ...{ ca: [readFileSync(authority.ca)], cert: readFileSync(own.cert), key: readFileSync(own.key) },
+          ...{ host: "127.0.0.1", rejectUnauthorized: true },
+        },
+      });
+      await client.connect();
+      return client;
+    };
+    try {
+      const client = await connect();
+      const ask = async (): Promise<string> =>
+        String((await client.execute("SELECT cluster_name FROM system.local")).rows[0]?.["cluster_name"]);
+      const name = await ask();
+      copyFileSync(second.cert, first.cert);
+      copyFileSync(second.key, first.key);
+      await until("the new certificate is in use", async () => {
+        const socket = connectTls({ port: secure.port, host: "127.0.0.1", rejectUnauthorized: false });
+        socket.on("error", () => undefined);
+        await once(socket, "secureConnect");
+        const { subject } = socket.getPeerCertificate();
+        socket.destroy();
+        return subject.CN === "second";
+      });
+      for (let i = 0; i < 20; i += 1) expect(await ask()).toBe(name);
+      await (await connect()).shutdown();
+      await client.shutdown();
+    } finally {
+      await secure.stop();
+      rmSync(folder, { recursive: true });
+    }
+  },
+  TEST_DEADLINE_MS,
+);
 
 describe("the Node.js driver", () => {
   const connect = async (): Promise<Client> => {
