@@ -106,16 +106,14 @@ async function backend(serve: (socket: Socket) => void, tls?: TlsOptions): Promi
 }
 
 const echo = (socket: Socket): void => void socket.pipe(socket);
-const pem = ({ cert, key }: Issued): TlsOptions => ({ cert: readFileSync(cert), key: readFileSync(key) });
+const pem = ({ cert, key }: Issued): { readonly cert: Buffer; readonly key: Buffer } => ({
+  cert: readFileSync(cert),
+  key: readFileSync(key),
+});
 
 function client(proxy: Proxy, options: ConnectionOptions = {}): TLSSocket {
-  const socket = connect({
-    host: "127.0.0.1",
-    port: proxy.port,
-    ca: readFileSync(ours.ca),
-    allowHalfOpen: true,
-    ...options,
-  });
+  const place: ConnectionOptions = { host: "127.0.0.1", port: proxy.port, ca: readFileSync(ours.ca), ...options };
+  const socket = connect({ ...place, ...{ allowHalfOpen: true } } as ConnectionOptions);
   socket.on("error", () => undefined);
   return socket;
 }
@@ -271,10 +269,10 @@ describe("changed files", () => {
     copyFileSync(director.key, files.key);
     const tls = clientTls("unasked", files);
     const proxy = listen([await backend(echo)], { clientTls: tls });
-    let over = false;
+    const over = new AbortController();
     let answered = 0;
     const come = async (): Promise<void> => {
-      while (!over) {
+      while (!over.signal.aborted) {
         expect(await ask(proxy, "x")).toBe("x");
         answered += 1;
       }
@@ -287,7 +285,7 @@ describe("changed files", () => {
       tls.certificates.reload();
       await until("clients came meanwhile", () => answered > before + 20);
     }
-    over = true;
+    over.abort();
     await coming;
     expect(refusedOver(proxy)).toBe(0);
   }, 20_000);
