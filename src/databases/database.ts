@@ -101,8 +101,11 @@ export type Change =
   | { readonly type: "leave"; readonly nodes: readonly string[] }
   /** Stop and start each of the nodes, one after the other, as far as the ring allows. */
   | { readonly type: "restart"; readonly nodes: readonly string[] }
-  /** `node` takes the place of `old`, whose data is gone. */
-  | { readonly type: "replace"; readonly node: string; readonly old: string }
+  /**
+   * `node` takes the place of `old`, whose data is gone. `byItself`: nobody has asked for it, so it waits until the database
+   * itself sees that every replica set has a quorum without `old`.
+   */
+  | { readonly type: "replace"; readonly node: string; readonly old: string; readonly byItself: boolean }
   /** Throw a dead node out of the ring without its data. */
   | { readonly type: "forceRemove"; readonly node: string };
 
@@ -145,6 +148,8 @@ export interface Database {
   seeds(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[];
   /** The steps of a change. Throws an Error in words for the operator where Ringmaster cannot make it of this database. */
   plan(change: Change, spec: ClusterSpec, members: readonly Member[]): readonly StepSketch[];
+  /** Whether a replacement must be in the rack of the node whose place it takes, since the rack says where replicas are. */
+  readonly keepsRack: boolean;
   /** Whether its nodes find each other by names that Ringmaster keeps (cEPMD): then agents must reach the store. */
   readonly wantsNames: boolean;
   files(task: NodeTask, place: Place): readonly RenderedFile[];

@@ -28,6 +28,8 @@ export type NodeTask = {
   readonly memMb: number;
   /** By name: the database's own (`Database.ports`) and "api", the executor's. */
   readonly ports: Readonly<Record<string, number>>;
+  /** host:port of the cluster port of the dead node whose place this one takes; only until it has joined. */
+  readonly replaces?: string;
   /** Nodes to find the cluster by, as host:port of the database's cluster port; what `Database.seeds` says. */
   readonly seeds: readonly string[];
   /** Container path of the persistent volume. */
@@ -46,8 +48,12 @@ export type NodeTask = {
 export type Member = {
   readonly node: string;
   readonly hostname: string;
+  /** What the host name resolved to on its agent, as far as its executor has said so. */
+  readonly address?: string;
   readonly rack: string;
   readonly ports: Readonly<Record<string, number>>;
+  /** The node whose place it takes or took. */
+  readonly replaces?: string;
   /** Whether it has been a full member of its ring once, with the volume that it has now. */
   readonly joined: boolean;
   /** It has served, and as far as is known it is not in the ring, or not any more. */
@@ -90,6 +96,8 @@ export type NodeFailure = "empty-volume" | "foreign-volume";
 
 /** Labels of the executor's status updates. */
 export const FAILURE_LABEL = "ringmaster.failure";
+/** The address that other nodes reach this one at. */
+export const ADDRESS_LABEL = "ringmaster.address";
 
 /** How a database process is doing, as its probes tell. */
 export type Health = {

@@ -47,6 +47,7 @@ const NODE_CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
     "a list of host:port",
     (value) => Array.isArray(value) && value.every((one) => /^\S+:\d+$/.test(String(one))),
   ],
+  replaces: text("host:port", /^\S+:\d+$/),
   volume: text("a path relative to the sandbox, without ..", /^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[^\0\n]+$/),
   env: [
     "a map of names and texts",
@@ -58,7 +59,7 @@ const NODE_CHECKS: Readonly<Record<keyof NodeTask, Check>> = {
   token: text("at least 16 letters, digits and . _ ~ + / = -", /^[A-Za-z0-9._~+/=-]{16,512}$/),
 };
 
-const OPTIONAL: ReadonlySet<string> = new Set<keyof NodeTask>(["expectMarker", "oneRack", "store"]);
+const OPTIONAL: ReadonlySet<string> = new Set<keyof NodeTask>(["expectMarker", "oneRack", "replaces", "store"]);
 /** Not shown when they are wrong: a store's URL may have a password. */
 const SECRET: ReadonlySet<string> = new Set<keyof NodeTask>(["token", "store"]);
 

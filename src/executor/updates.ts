@@ -1,6 +1,7 @@
 // Status updates: how they are made, and how long they are kept.
-import { FAILURE_LABEL } from "../databases/node.ts";
+import { ADDRESS_LABEL, FAILURE_LABEL } from "../databases/node.ts";
 import type { ExecutorUpdate } from "../mesos/executor-api.ts";
+import type { Labels } from "../mesos/resources.ts";
 import { isTerminal } from "../mesos/task.ts";
 import type { Decided, ExecutorState, Outcome } from "./state.ts";
 import { nextUuid } from "./uuid.ts";
@@ -28,7 +29,7 @@ export function update(
   const sent: ExecutorUpdate = {
     taskId,
     state: said.state,
-    labels: said.failure === undefined ? {} : { [FAILURE_LABEL]: said.failure },
+    labels: labelsOf(state, taskId, said),
     uuid,
     timestampMs: nowMs,
     message: said.message.length > MESSAGE_MAX ? `${said.message.slice(0, MESSAGE_MAX)}…` : said.message,
@@ -36,6 +37,13 @@ export function update(
   };
   const next = { ...state, seed, unacknowledgedUpdates: pruned([...state.unacknowledgedUpdates, sent]) };
   return { state: next, actions: [{ type: "update", update: sent }] };
+}
+
+/** A node that runs tells its address: who takes its place some day has to name it. */
+function labelsOf(state: ExecutorState, taskId: string, { state: said, failure }: Outcome): Labels {
+  if (failure !== undefined) return { [FAILURE_LABEL]: failure };
+  const isRunning = said === "TASK_RUNNING" && taskId === state.taskId && state.ready !== undefined;
+  return isRunning ? { [ADDRESS_LABEL]: state.ready.place.address } : {};
 }
 
 /** Of very many only the last matter, and how each task ended; one that the agent has had and acknowledges later is no harm. */

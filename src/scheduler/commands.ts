@@ -8,7 +8,10 @@ import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
 import { framelessReason, registerFramework, uninstallFramework } from "./framework.ts";
 import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
+import { forgetHeir, hasBegun, heirOf, makeHeir, makeNodes } from "./nodes.ts";
 import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
+import { giveUpReplacement } from "./recovery.ts";
+import { isWaitingReplacement } from "./replace.ts";
 import {
   activePlans,
   SCHEMA,
@@ -45,7 +48,7 @@ function replyTo(draft: Draft, command: Command): Reply {
   if (cluster.record.goal === "removed")
     return conflict(`Cannot change cluster "${command.cluster}": it is being destroyed`);
   if (command.type === "destroyCluster") return destroyCluster(draft, cluster);
-  const [busy] = activePlans(draft.state, command.cluster);
+  const busy = activePlans(draft.state, command.cluster).find((plan) => !isWaitingReplacement(plan));
   const forced = (command.type === "removeNode" && command.force) || command.type === "replaceNode";
   if (busy !== undefined && !forced) {
     return conflict(
@@ -144,7 +147,7 @@ function createCluster(draft: Draft, body: unknown): Reply {
   const names = namesFault(draft, { record, nodes: new Map() });
   if (names !== undefined) return invalid(`Cannot create cluster "${spec.name}"`, [names]);
   draft.putCluster(record);
-  const nodes = makeNodes(draft, spec.name, spec.nodes);
+  const nodes = makeNodes(draft, spec.name, spec.nodes).map(({ id }) => id);
   return change(draft, { record, nodes: new Map() }, "deploy", { type: "add", nodes });
 }
 
@@ -157,33 +160,6 @@ function namesFault(draft: Draft, cluster: ClusterState): Fault | undefined {
     found: `"${database}" with a store that only this machine can reach`,
     wanted: "a scheduler with --store zk://…, where agents find the names of nodes",
   };
-}
-
-/** Makes records for so many new nodes; returns their ids. */
-function makeNodes(draft: Draft, clusterName: string, count: number): readonly string[] {
-  const record = draft.state.clusters.get(clusterName)?.record;
-  if (record === undefined) throw new Error(`Cannot make nodes: cluster "${clusterName}" is unknown`);
-  const ids: string[] = [];
-  for (let number = record.nextNode; number < record.nextNode + count; number++) {
-    const id = `${draft.state.framework.name}-${clusterName}-${number}`;
-    draft.putNode({
-      schema: SCHEMA,
-      id,
-      cluster: clusterName,
-      number,
-      phase: "waiting",
-      sinceMs: draft.nowMs,
-      config: record.config,
-      generation: 1,
-      joined: false,
-      healthy: false,
-      failures: 0,
-      retryAtMs: 0,
-    });
-    ids.push(id);
-  }
-  draft.putCluster({ ...record, nextNode: record.nextNode + count });
-  return ids;
 }
 
 function setCount(draft: Draft, clusterName: string, nodes: number): void {
@@ -205,7 +181,7 @@ function addNodes(draft: Draft, cluster: ClusterState, count: number): Reply {
   });
   if (no !== undefined) return no;
   setCount(draft, name, nodes + count);
-  return change(draft, cluster, "add", { type: "add", nodes: makeNodes(draft, name, count) });
+  return change(draft, cluster, "add", { type: "add", nodes: makeNodes(draft, name, count).map(({ id }) => id) });
 }
 
 function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force: boolean): Reply {
@@ -217,10 +193,16 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
       `Cannot remove node "${node.id}": it is ${node.phase} and cannot hand its data over; replace it, or force the removal`,
     );
   }
+  const heir = heirOf(cluster, node);
+  if (heir !== undefined && hasBegun(heir) && !heir.joined)
+    return conflict(
+      `Cannot remove node "${node.id}": node "${heir.id}" takes its place; wait for it, or remove it first`,
+    );
   const asked: Change = force ? { type: "forceRemove", node: node.id } : { type: "leave", nodes: [node.id] };
   const no = node.joined ? refusal(cluster, asked) : undefined;
   if (no !== undefined) return no;
   abortPlansOf(draft, node);
+  if (heir !== undefined && !hasBegun(heir)) forgetHeir(draft, heir);
   countNodes(draft, name, 1);
   // A node that never was a member has nothing to hand over and no place in the ring.
   if (!node.joined) {
@@ -244,11 +226,12 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
       `Cannot replace node "${old.id}": it is ${old.phase}; only a node that is lost, unreachable, down or stopped is replaced`,
     );
   }
-  const no = refusal(cluster, { type: "replace", node: old.id, old: old.id });
+  const asked = { type: "replace", node: old.id, old: old.id, byItself: false } as const;
+  const no = refusal(cluster, asked);
   if (no !== undefined) return no;
   abortPlansOf(draft, old);
-  const [fresh] = makeNodes(draft, cluster.record.spec.name, 1);
-  return change(draft, cluster, "replace", { type: "replace", node: fresh ?? "", old: old.id });
+  const heir = makeHeir(draft, cluster, old);
+  return change(draft, cluster, "replace", { ...asked, node: heir.id });
 }
 
 /** Ends the plans that still count on a node which is to go. */
@@ -334,5 +317,6 @@ function abort(draft: Draft, id: string): Reply {
   if (plan.status !== "running") return conflict(`Cannot abort plan "${id}": it is ${plan.status}`);
   if (plan.kind === "remove") return conflict(`Cannot abort plan "${id}": the cluster's destruction has begun`);
   abortPlan(draft, plan);
+  giveUpReplacement(draft, plan);
   return { type: "accepted", plan: id, cluster: plan.cluster };
 }

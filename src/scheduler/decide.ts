@@ -11,6 +11,7 @@ import { repeatKills } from "./kills.ts";
 import { answerInverseOffers, forgetInverseOffer, stopForMaintenance } from "./maintenance.ts";
 import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
 import { advancePlans } from "./plans.ts";
+import { advanceReplacements, replaceOverdue } from "./recovery.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
 import { findNode, nodeOfTask, runningPlans, type State } from "./state.ts";
 import { taskStatus } from "./status.ts";
@@ -25,6 +26,7 @@ export function decide(state: State, event: Event): Decision<State, Action> {
   takeIn(draft, event);
   expireLeftovers(draft);
   stopForMaintenance(draft);
+  advanceReplacements(draft);
   advancePlans(draft);
   finishUninstall(draft);
   repeatKills(draft);
@@ -57,6 +59,7 @@ function takeIn(draft: Draft, event: Event): void {
     case "inverseOfferRescinded":
       return forgetInverseOffer(draft, event.inverseOfferId);
     case "tick":
+      replaceOverdue(draft);
       return declineAgain(draft);
     case "rescinded":
     case "failure":
@@ -102,6 +105,7 @@ function subscribed(draft: Draft, frameworkId: string, masterVersion: string | u
     draft.putFramework({ ...framework, frameworkId, role });
   draft.set({
     connected: true,
+    subscribedMs: draft.nowMs,
     operationFeedback: masterVersion !== undefined && isAtLeast(masterVersion, 1, 8),
     unreconciled: new Set(tasksOf(draft.state)),
     reconcile: { attempt: 0, nextMs: draft.nowMs },

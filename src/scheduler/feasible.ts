@@ -37,6 +37,8 @@ export type Scene = {
   readonly placed: (field: string) => ReadonlyMap<string, number>;
   /** Values of a field that agents have which still take a node. */
   readonly offered: (field: string) => Iterable<string>;
+  /** The rack that the node has to be in, if it has to. */
+  readonly rack?: string;
   readonly nowMs: number;
 };
 
@@ -98,9 +100,13 @@ function checkMaintenance(agent: AgentOffer, { nowMs }: Scene): readonly Reason[
 }
 
 /** A rack attribute that an agent lacks leaves the rack of its nodes open; data must not lie where nobody knows. */
-function checkRack(agent: AgentOffer, { spec }: Scene): readonly Reason[] {
+function checkRack(agent: AgentOffer, { spec, rack }: Scene): readonly Reason[] {
   const attribute = spec.rackAttribute;
-  if (attribute === undefined || agent.fields[attribute] !== undefined) return [];
+  if (attribute === undefined) return [];
+  const found = agent.fields[attribute];
+  if (found !== undefined && rack !== undefined && found !== rack)
+    return [{ check: "rack", found: `"${found}"`, wanted: `"${rack}", that of the node whose place it takes` }];
+  if (found !== undefined) return [];
   return [{ check: "rack", found: `no ${attribute}`, wanted: `an agent with ${attribute}` }];
 }
 

@@ -1,7 +1,8 @@
 // The framework's own life at Mesos: removed by an operator, registered again under a new id, uninstalled for good.
 import type { Draft } from "./draft.ts";
 import type { Reply } from "./events.ts";
-import { beginRemoval, ensureRecovery } from "./plans.ts";
+import { beginRemoval } from "./plans.ts";
+import { ensureRecovery } from "./recovery.ts";
 import type { FrameworkRecord, NodeRecord, State } from "./state.ts";
 
 /** How often an unanswered TEARDOWN is sent again. */

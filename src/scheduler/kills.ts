@@ -10,6 +10,11 @@ export function killTask(draft: Draft, taskId: string, agentId: string): void {
   draft.set({ kills: new Map(draft.state.kills).set(taskId, { agentId, attempt: 0, nextMs: draft.nowMs }) });
 }
 
+/** A task that is to be dead shows up alive: it is killed now, whenever the next kill was due. */
+export function killAgain(draft: Draft, taskId: string, agentId: string): void {
+  draft.set({ kills: new Map(draft.state.kills).set(taskId, { agentId, attempt: 0, nextMs: draft.nowMs }) });
+}
+
 /** The task has ended. */
 export function forgetKill(draft: Draft, taskId: string): void {
   if (!draft.state.kills.has(taskId)) return;

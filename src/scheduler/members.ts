@@ -19,6 +19,8 @@ export function databaseOf(cluster: ClusterState): Database {
 export const memberOf = remembered((node: NodeRecord): Member => ({
   node: node.id,
   hostname: node.place?.hostname ?? "",
+  ...(node.address === undefined ? {} : { address: node.address }),
+  ...(node.replaces === undefined ? {} : { replaces: node.replaces.node }),
   rack: node.rack ?? "",
   ports: node.place?.footprint.ports ?? {},
   joined: node.joined,
@@ -46,10 +48,22 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
     const found = node.lastFailure?.message ?? "its data is gone";
     return [{ check: "data", found, wanted: "its volume, or a replacement of the node" }];
   }
+  const kin = kinReason(cluster, node);
+  if (kin !== undefined) return [kin];
   const last = node.lastFailure?.message ?? "unknown";
   const backoff = backoffReason(nowMs, node.failures, node.retryAtMs, last);
   const turn = databaseOf(cluster).mayStart(cluster.record.spec, membersOf(cluster), memberOf(node));
   return [backoff, turn].filter((reason) => reason !== undefined);
+}
+
+/** A node and its heir never both live: the first of the two that is about to be started keeps the other out. */
+function kinReason(cluster: ClusterState, node: NodeRecord): Reason | undefined {
+  const heir = cluster.nodes.get(node.replacedBy ?? "");
+  if (heir?.place !== undefined || heir?.joined === true)
+    return { check: "heir", found: `node "${heir.id}" has its place`, wanted: "its volume to be given back" };
+  const old = cluster.nodes.get(node.replaces?.node ?? "");
+  if (node.joined || old?.task === undefined || old.phase === "unreachable") return undefined;
+  return { check: `node ${old.id}`, found: old.phase, wanted: "the end of the node whose place it takes" };
 }
 
 /**

@@ -152,11 +152,11 @@ class Round {
     const { state, nowMs } = this.#draft;
     const cluster = state.clusters.get(node.cluster);
     if (cluster === undefined || !this.#mayStart(node)) return;
-    const best = this.#placement.find(state, cluster, nowMs);
+    const best = this.#placement.find(state, cluster, node, nowMs);
     if (best === undefined) {
       this.#unmet = true;
       const { explanations } = state;
-      const explanation = this.#placement.explain(state, cluster, nowMs, explanations.get(node.id));
+      const explanation = this.#placement.explain(state, cluster, node, nowMs, explanations.get(node.id));
       this.#draft.set({ explanations: new Map(explanations).set(node.id, explanation) });
       return;
     }

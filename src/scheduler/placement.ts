@@ -33,19 +33,25 @@ export class Placement {
     this.#offered.change(agent.fields, -1);
   }
 
-  /** The best agent for one more node of the cluster. Undefined when none will do. */
-  find(state: State, cluster: ClusterState, nowMs: number): AgentOffer | undefined {
-    return this.#search(state, cluster, nowMs).find(this.#open);
+  /** The best agent for a node of the cluster that has no place yet. Undefined when none will do. */
+  find(state: State, cluster: ClusterState, node: NodeRecord, nowMs: number): AgentOffer | undefined {
+    return this.#search(state, cluster, node, nowMs).find(this.#open);
   }
 
   /** Why no agent will do for a node of which `before` was known. */
-  explain(state: State, cluster: ClusterState, nowMs: number, before: Explanation | undefined): Explanation {
-    return this.#search(state, cluster, nowMs).explain(this.#open, before);
+  explain(
+    state: State,
+    cluster: ClusterState,
+    node: NodeRecord,
+    nowMs: number,
+    before: Explanation | undefined,
+  ): Explanation {
+    return this.#search(state, cluster, node, nowMs).explain(this.#open, before);
   }
 
   /** The node got the place that was found for it. */
   add(node: NodeRecord): void {
-    this.#searches.get(node.cluster)?.add(node);
+    for (const search of this.#searches.values()) if (search.cluster === node.cluster) search.add(node);
     for (const port of portsOf(node)) this.#ports?.add(port);
   }
 
@@ -55,19 +61,21 @@ export class Placement {
     return this.#ports;
   }
 
-  #search(state: State, cluster: ClusterState, nowMs: number): Search {
-    const { name } = cluster.record.spec;
-    const known = this.#searches.get(name);
+  /** A node that takes the place of another has a search of its own: that other is no neighbour. */
+  #search(state: State, cluster: ClusterState, node: NodeRecord, nowMs: number): Search {
+    const key = node.replaces === undefined ? cluster.record.spec.name : node.id;
+    const known = this.#searches.get(key);
     if (known !== undefined) return known;
     this.#order ??= inOrder(this.#open.values(), nodesByAgent(state));
-    const search = new Search(cluster, this.#order, this.#offered, nowMs);
-    this.#searches.set(name, search);
+    const search = new Search(cluster, node.replaces, this.#order, this.#offered, nowMs);
+    this.#searches.set(key, search);
     return search;
   }
 }
 
-/** The search for places for the nodes of one cluster. */
+/** The search for places for the nodes of one cluster, or for one that takes another's place. */
 class Search {
+  readonly cluster: string;
   readonly #placed: NodeRecord[];
   readonly #tally = new Tally(() => this.#placed.flatMap(({ place }) => (place === undefined ? [] : [place.fields])));
   readonly #ranking: Ranking;
@@ -78,9 +86,16 @@ class Search {
   readonly #explanations = new Map<Explanation | undefined, Explanation>();
   #isOver = false;
 
-  constructor(cluster: ClusterState, order: readonly AgentOffer[], offered: Tally, nowMs: number) {
+  constructor(
+    cluster: ClusterState,
+    replaces: NodeRecord["replaces"],
+    order: readonly AgentOffer[],
+    offered: Tally,
+    nowMs: number,
+  ) {
     const { spec } = cluster.record;
-    this.#placed = [...cluster.nodes.values()].filter(({ place }) => place !== undefined);
+    this.cluster = spec.name;
+    this.#placed = [...cluster.nodes.values()].filter(({ id, place }) => place !== undefined && id !== replaces?.node);
     this.#ranking = new Ranking(order, spec, this.#placed);
     this.#mayOpen = spec.constraints.some(({ operator }) => operator === "GROUP_BY");
     const need = needOf(spec, databaseOf(cluster));
@@ -89,6 +104,7 @@ class Search {
       need,
       placed: (field) => this.#tally.of(field),
       offered: (field) => offered.of(field).keys(),
+      ...(replaces?.rack === undefined ? {} : { rack: replaces.rack }),
       nowMs,
     });
   }

@@ -46,24 +46,6 @@ export function step(type: StepType, node: string): Step {
   return { type, node, after: [], status: "pending" };
 }
 
-/**
- * Makes sure that some plan brings the node back: the one that is at it, or a recover plan of its own. A plan whose steps for
- * the node wait for others is not at it: those others may wait for the node.
- */
-export function ensureRecovery(draft: Draft, node: NodeRecord): void {
-  const cluster = draft.state.clusters.get(node.cluster);
-  if (cluster?.record.goal !== "running") return;
-  const covered = activePlans(draft.state, node.cluster).some(({ steps }) =>
-    steps.some((open) => open.node === node.id && isAtNode(open) && !isBlocked(steps, open)),
-  );
-  if (!covered) beginPlan(draft, "recover", node.cluster, [step("start", node.id)]);
-}
-
-/** Whether an open step brings its node up or down by itself; an admin task only waits for a node that runs. */
-function isAtNode({ type, status }: Step): boolean {
-  return status !== "done" && type !== "admin";
-}
-
 /** Ends all plans of a cluster and begins the one that destroys it. Returns its id. */
 export function beginRemoval(draft: Draft, cluster: ClusterState): string {
   const { name } = cluster.record.spec;
@@ -122,6 +104,9 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
         return current.status;
       }
       return node === undefined || stopNode(draft, node, isReleased(plan, node)) ? "done" : "running";
+    case "replace":
+      // It is taken further where replacements are begun.
+      return current.status;
     case "admin":
       // Offers, and what Mesos says of its task, take it further.
       return node === undefined ? "done" : current.status;
@@ -231,7 +216,9 @@ export function countNodes(draft: Draft, name: string, without: number): void {
   const going = new Set(
     steps.flatMap(({ type, node, status }) => (type === "release" && status !== "done" ? node : [])),
   );
-  const nodes = [...cluster.nodes.keys()].filter((id) => !going.has(id)).length - without;
+  const isReplaced = ({ replacedBy = "" }: NodeRecord): boolean => cluster.nodes.has(replacedBy);
+  const staying = [...cluster.nodes.values()].filter((node) => !going.has(node.id) && !isReplaced(node));
+  const nodes = staying.length - without;
   const { record } = cluster;
   draft.putCluster({ ...record, spec: { ...record.spec, nodes: Math.max(1, nodes) } });
 }

@@ -112,6 +112,14 @@ export type NodeRecord = {
   readonly config: number;
   /** Fixed with the first place; a database's data belongs to its rack. */
   readonly rack?: string;
+  /** Its address, as its executor has said it. */
+  readonly address?: string;
+  /** The node whose place it takes: its id, where its cluster port was, and the rack that it has to be in. */
+  readonly replaces?: { readonly node: string; readonly at: string; readonly rack?: string };
+  /** The node that takes its place. */
+  readonly replacedBy?: string;
+  /** An operator ended its replacement: it does not begin again by itself. */
+  readonly keep?: true;
   /** Which volume of this node the present one is, from 1. */
   readonly generation: number;
   /** Whether the node was a full member once, so that its volume holds data. */
@@ -130,7 +138,8 @@ export type NodeRecord = {
   readonly lastFailure?: Failure;
 };
 
-export type StepType = StepSketch["type"] | "forget";
+/** "replace" waits until a node may be replaced; the steps that do it are added then. */
+export type StepType = StepSketch["type"] | "replace" | "forget";
 export type StepStatus = "pending" | "running" | "done";
 
 export type Step = {
@@ -220,6 +229,8 @@ export type Settings = {
   readonly artifactUri: string;
   /** How long clients of a node may finish before a plan stops it. */
   readonly drainMs: number;
+  /** How long an agent may be out of sight before its nodes are replaced; undefined: for ever. */
+  readonly permanentAfterMs?: number;
   /** The store's URL, where agents can reach the store too. */
   readonly sharedStore?: string;
 };
@@ -233,6 +244,8 @@ export type State = {
   // From here on: not stored, rebuilt after a restart.
   readonly seed: Seed;
   readonly connected: boolean;
+  /** When the present subscription began. */
+  readonly subscribedMs: number;
   /** Whether agents report the outcome of operations (Mesos 1.8 and later). */
   readonly operationFeedback: boolean;
   /** Tasks whose state Mesos has not told since the subscription, by task id. While any is left no offer is used. */
@@ -281,6 +294,7 @@ export function initialState(
     ...records,
     seed,
     connected: false,
+    subscribedMs: 0,
     operationFeedback: false,
     unreconciled: new Set(),
     reconcile: { attempt: 0, nextMs: 0 },

@@ -1,11 +1,13 @@
 // What Mesos says about a task, taken over into its node.
-import { isTerminal, type TaskStatus } from "../mesos/task.ts";
+import { ADDRESS_LABEL } from "../databases/node.ts";
+import { isTerminal, type TaskState, type TaskStatus } from "../mesos/task.ts";
 import { backoffMs, type Backoff } from "../std/backoff.ts";
 import { adminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
-import { forgetKill, killTask } from "./kills.ts";
+import { forgetKill, killAgain } from "./kills.ts";
 import { databaseOf, memberOf, membersOf } from "./members.ts";
-import { ensureRecovery } from "./plans.ts";
+import { hasBegun, heirOf } from "./nodes.ts";
+import { ensureRecovery, keepOut } from "./recovery.ts";
 import { agentGone, leavePlace } from "./release.ts";
 import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
 import { failureOf } from "./status-words.ts";
@@ -70,9 +72,10 @@ function isOfLeftover(state: State, nodeId: string | undefined): boolean {
 function supersededTask(draft: Draft, { taskId, state, agentId }: TaskStatus): void {
   if (isTerminal(state)) return forgetKill(draft, taskId);
   // Mesos does not see it: it is killed when it shows up, which Mesos tells.
-  if (state === "TASK_UNREACHABLE" || state === "TASK_UNKNOWN") return;
-  if (agentId === undefined || draft.state.kills.has(taskId)) return;
-  killTask(draft, taskId, agentId);
+  if (isOutOfSight(state) || agentId === undefined) return;
+  const isKnown = draft.state.kills.has(taskId);
+  if (!isKnown || state !== "TASK_KILLING") killAgain(draft, taskId, agentId);
+  if (isKnown) return;
   draft.act({ type: "note", level: "warn", text: `Task "${taskId}" is superseded and alive: killed` });
 }
 
@@ -83,10 +86,18 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const healthy = status.state === "TASK_RUNNING" ? (status.healthy ?? true) : node.healthy;
   const { unheard, ...heard } = node;
   const isHeard = unheard === true && status.state !== "TASK_STAGING" && phase !== "unreachable";
-  if (phase === node.phase && joined === node.joined && healthy === node.healthy && !isHeard) return;
+  const heir = heirOf(draft.state.clusters.get(node.cluster), node);
+  if (heir !== undefined && hasBegun(heir) && phase !== "unreachable") return keepOut(draft, node, status.state);
+  const address = status.labels[ADDRESS_LABEL] ?? node.address;
+  const isSame = joined === node.joined && healthy === node.healthy && address === node.address;
+  if (phase === node.phase && isSame && !isHeard) return;
   const sinceMs = phase === node.phase ? node.sinceMs : draft.nowMs;
   const first = joined && !node.joined && !isInRing(draft, node) ? { outside: true as const } : {};
-  draft.putNode({ ...(isHeard ? heard : node), phase, joined, healthy, sinceMs, ...first });
+  const { keep, ...free } = isHeard ? heard : node;
+  // What was to stay as it is has come back: another time is another matter.
+  const kept = keep === true && phase === "unreachable" ? { keep } : {};
+  const known = address === undefined ? {} : { address };
+  draft.putNode({ ...free, ...kept, ...known, phase, joined, healthy, sinceMs, ...first });
 }
 
 /** Whether a node is a member of its ring as soon as it serves. */
@@ -95,8 +106,12 @@ function isInRing(draft: Draft, node: NodeRecord): boolean {
   return cluster === undefined || databaseOf(cluster).joinsByServing(membersOf(cluster), memberOf(node));
 }
 
+function isOutOfSight(state: TaskState): boolean {
+  return state === "TASK_UNREACHABLE" || state === "TASK_UNKNOWN";
+}
+
 function alivePhase(node: NodeRecord, status: TaskStatus): NodeRecord["phase"] {
-  if (status.state === "TASK_UNREACHABLE" || status.state === "TASK_UNKNOWN") return "unreachable";
+  if (isOutOfSight(status.state)) return "unreachable";
   if (node.phase === "stopping") return "stopping";
   switch (status.state) {
     case "TASK_RUNNING":

@@ -5,6 +5,7 @@ import { adminReasons } from "./admin.ts";
 import { databaseOf, nodesInOrder, startReasons, stopReasons } from "./members.ts";
 import { framelessReason } from "./framework.ts";
 import { isBlocked, isRolling } from "./plans.ts";
+import { heldBy, replaceReasons } from "./replace.ts";
 import {
   activePlans,
   type ClusterState,
@@ -184,7 +185,8 @@ function stepWaits(state: State, plan: PlanRecord, step: Step, nowMs: number): r
     return [{ check: "Mesos", found: "no connection to a leading master", wanted: "a subscription" }];
   if (cluster === undefined || node === undefined) return [];
   if (step.type === "release") return releaseWaits(state, node);
-  if (step.type === "admin") return adminWaits(state, node, step, nowMs);
+  if (step.type === "replace") return replaceReasons(state, cluster, plan, node);
+  if (step.type === "admin") return adminWaits(state, plan, node, step, nowMs);
   if (step.type === "stop" && isRolling(plan)) {
     const reasons = stopReasons(cluster, node);
     if (reasons.length > 0) return reasons;
@@ -194,13 +196,15 @@ function stepWaits(state: State, plan: PlanRecord, step: Step, nowMs: number): r
   return reasons.length > 0 ? reasons : [offerWait(state, node)];
 }
 
-function adminWaits(state: State, node: NodeRecord, step: Step, nowMs: number): readonly Reason[] {
+function adminWaits(state: State, plan: PlanRecord, node: NodeRecord, step: Step, nowMs: number): readonly Reason[] {
   if (step.task !== undefined) {
     const found = state.messages.get(step.task.taskId) ?? "sent to its executor";
     return [{ check: step.operation ?? "operation", found, wanted: "the end of the operation" }];
   }
   const reasons = adminReasons(node, step, nowMs);
   if (reasons.length > 0) return reasons;
+  const holder = heldBy(state, plan);
+  if (holder !== undefined) return [{ check: "turn", found: `plan ${holder.id} replaces a node`, wanted: "its end" }];
   const wanted = `an offer of agent "${node.place?.hostname}" with what is kept for operations`;
   return [{ check: "offer", found: "none with its reservation", wanted }];
 }

@@ -2,6 +2,7 @@
 import { adminReasons } from "./admin.ts";
 import { startReasons } from "./members.ts";
 import { isBlocked } from "./plans.ts";
+import { heldBy } from "./replace.ts";
 import {
   runningPlans,
   type ClusterState,
@@ -48,7 +49,8 @@ function adminWants(state: State, nowMs: number): readonly Want[] {
       if (step.type !== "admin" || step.status === "done" || step.task !== undefined || isBlocked(plan.steps, step))
         continue;
       const node = step.node === undefined ? undefined : state.clusters.get(plan.cluster)?.nodes.get(step.node);
-      if (node === undefined || adminReasons(node, step, nowMs).length > 0) continue;
+      if (node === undefined || adminReasons(node, step, nowMs).length > 0 || heldBy(state, plan) !== undefined)
+        continue;
       found.push({
         type: "admin",
         key: `admin:${plan.id}:${index}:${step.trouble?.failures ?? 0}:${node.sinceMs}`,

@@ -1,42 +1,8 @@
 // Changes of a running cluster through whole scenes: plans with stops, starts and admin tasks.
 import { describe, expect, test } from "bun:test";
 import type { AdminTask } from "../../src/databases/node.ts";
-import type { Offer } from "../../src/mesos/offer.ts";
-import type { Command, Reply } from "../../src/scheduler/events.ts";
 import { planView } from "../../src/scheduler/views.ts";
-import { BODY, nodeTaskOf, offerOf, Scene } from "./scene.ts";
-
-let lastCommand = 100;
-
-function ask(scene: Scene, command: Command): Reply {
-  const id = lastCommand++;
-  const actions = scene.feed({ type: "command", id, command });
-  const reply = actions.find((action) => action.type === "reply" && action.id === id);
-  if (reply?.type !== "reply") throw new Error("no reply");
-  return reply.reply;
-}
-
-function steps(scene: Scene, plan: string): readonly string[] {
-  const found = scene.state.plans.get(plan);
-  return found === undefined
-    ? []
-    : found.steps.map(({ type, operation, status, node }) => `${operation ?? type} ${node?.at(-1)} ${status}`);
-}
-
-/** The offer of what is kept for operations of a running node. */
-function adminOffer(scene: Scene, number: number): Offer {
-  const whole = scene.ownOffer(scene.node(number));
-  const resources = whole.resources.flatMap((resource) => {
-    if (resource.name === "cpus") return [{ ...resource, scalar: 0.1 }];
-    return resource.name === "mem" ? [{ ...resource, scalar: 32 }] : [];
-  });
-  return { ...whole, resources };
-}
-
-function pass(scene: Scene, ms: number): void {
-  scene.nowMs += ms;
-  scene.feed({ type: "tick" });
-}
+import { adminOffer, ask, BODY, nodeTaskOf, offerOf, pass, Scene, steps } from "./scene.ts";
 
 describe("a rolling restart", () => {
   test("drains, stops and starts one node after the other, each on its own volume", () => {
@@ -250,7 +216,7 @@ describe("what a database cannot do", () => {
   test("is refused in its own words, and changes nothing", () => {
     const scene = new Scene().deployed();
     const node = scene.node(2);
-    scene.status(node.task?.taskId ?? "", "TASK_FAILED");
+    for (const { task } of scene.nodes()) scene.status(task?.taskId ?? "", "TASK_FAILED");
     const before = scene.state.clusters;
     expect(ask(scene, { type: "replaceNode", cluster: "demo", node: node.id })).toMatchObject({
       type: "refused",

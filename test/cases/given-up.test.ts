@@ -210,8 +210,8 @@ describe("a node beside its ring", () => {
     // With the ring's only member gone, the one beside it is what the ring begins with again.
     const plan = scene.state.plans.get(replaced.type === "accepted" ? replaced.plan : "");
     expect(plan?.steps.map(({ operation, type, node }) => `${operation ?? type} ${node?.at(-1)}`)).toEqual([
-      "start 3",
       "down 2",
+      "start 3",
       "join 3",
       "force-replace 2",
       "settle 2",

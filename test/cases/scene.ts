@@ -4,7 +4,7 @@ import type { Offer } from "../../src/mesos/offer.ts";
 import { reserved, type Resource } from "../../src/mesos/resources.ts";
 import type { TaskInfo, TaskStatus } from "../../src/mesos/task.ts";
 import { decide } from "../../src/scheduler/decide.ts";
-import type { Action, Event } from "../../src/scheduler/events.ts";
+import type { Action, Command, Event, Reply } from "../../src/scheduler/events.ts";
 import { brokenInvariants } from "../../src/scheduler/invariants.ts";
 import { initialState, type NodeRecord, type State } from "../../src/scheduler/state.ts";
 
@@ -24,7 +24,12 @@ export const BODY = {
 };
 
 function freshState(): State {
-  const settings = { role: "ringmaster", artifactUri: "https://artifacts.example/ringmaster", drainMs: 10_000 };
+  const settings = {
+    role: "ringmaster",
+    artifactUri: "https://artifacts.example/ringmaster",
+    drainMs: 10_000,
+    permanentAfterMs: 3_600_000,
+  };
   const framework = { schema: 1, name: "ringmaster", launches: 1, token: "t" };
   return initialState(settings, 1, { framework, clusters: new Map(), plans: new Map(), leftovers: new Map() });
 }
@@ -169,4 +174,39 @@ export class Scene {
 /** What the task's executor is told. */
 export function nodeTaskOf(task: TaskInfo): NodeTask {
   return JSON.parse(new TextDecoder().decode(task.data)) as NodeTask;
+}
+
+let lastCommand = 100;
+
+/** The answer to an operator's command. */
+export function ask(scene: Scene, command: Command): Reply {
+  const id = lastCommand++;
+  const actions = scene.feed({ type: "command", id, command });
+  const reply = actions.find((action) => action.type === "reply" && action.id === id);
+  if (reply?.type !== "reply") throw new Error("no reply");
+  return reply.reply;
+}
+
+/** A plan's steps, a line each: what, the node's number, how far. */
+export function steps(scene: Scene, plan: string): readonly string[] {
+  const found = scene.state.plans.get(plan);
+  return found === undefined
+    ? []
+    : found.steps.map(({ type, operation, status, node }) => `${operation ?? type} ${node?.at(-1)} ${status}`);
+}
+
+/** The offer of what is kept for operations of a running node. */
+export function adminOffer(scene: Scene, number: number): Offer {
+  const whole = scene.ownOffer(scene.node(number));
+  const resources = whole.resources.flatMap((resource) => {
+    if (resource.name === "cpus") return [{ ...resource, scalar: 0.1 }];
+    return resource.name === "mem" ? [{ ...resource, scalar: 32 }] : [];
+  });
+  return { ...whole, resources };
+}
+
+/** Time passes, with a tick at its end. */
+export function pass(scene: Scene, ms: number): void {
+  scene.nowMs += ms;
+  scene.feed({ type: "tick" });
 }

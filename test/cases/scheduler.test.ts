@@ -225,7 +225,7 @@ describe("failures", () => {
     });
     scene.offer(scene.ownOffer(node), offerOf("a4"));
     expect(scene.launched()).toEqual([]);
-    expect(scene.phases()).toEqual({ 1: "lost", 2: "running", 3: "running" });
+    expect(scene.phases()).toEqual({ 1: "lost", 2: "running", 3: "running", 4: "waiting" });
   });
 
   test("a task that was superseded is killed when it shows up, an unknown one is left alone", () => {

@@ -64,6 +64,7 @@ export class SchedulerProcess {
       role: "ringmaster",
       artifactUri: "https://artifacts.example/ringmaster",
       drainMs: 5000,
+      permanentAfterMs: 600_000,
       sharedStore: "zk://zk.example:2181",
     };
     this.#state = initialState(settings, this.#world.nextId(), records);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Json } from "../../std/json.ts";
 import type { Answer, Ask, Place, Verdict } from "../database.ts";
-import type { NodeTask } from "../node.ts";
+import type { Member, NodeTask } from "../node.ts";
 import { adminAsks } from "./admin.ts";
 
 const STORAGE = "org.apache.cassandra.db:type=StorageService";
@@ -163,6 +163,110 @@ describe("decommission", () => {
       "waiting for it to leave",
       "handing its data over",
     ]);
+  });
+});
+
+const DEAD: Member = {
+  node: "n1",
+  hostname: "host1",
+  address: "10.0.0.1",
+  rack: "rack1",
+  ports: { storage: 7000 },
+  joined: true,
+  state: "absent",
+};
+
+function onDead(operation: string, args: Readonly<Record<string, string>>, member: Member = DEAD): readonly Ask[] {
+  return adminAsks({ schema: 1, node: "n2", operation, args, members: [member] }, TASK, PLACE) ?? [];
+}
+
+/** The ring of 10.0.0.1 to 10.0.0.3, as node 2 sees it. */
+function seen(
+  unreachable: readonly string[],
+  removal = "No token removals in process.",
+  gone = false,
+): { value: Json } {
+  const all = ["10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.3:7000"].slice(gone ? 1 : 0);
+  return {
+    value: {
+      EndpointWithPortToHostId: Object.fromEntries(all.map((endpoint) => [endpoint, `id of ${endpoint}`])),
+      LiveNodesWithPort: all.filter((endpoint) => !unreachable.includes(endpoint)),
+      UnreachableNodesWithPort: unreachable,
+      RemovalStatusWithPort: removal,
+    },
+  };
+}
+
+describe("check-replace", () => {
+  const [dead, list, quorum] = onDead("check-replace", { old: "n1", quorum: "wanted" });
+
+  test("waits until the ring takes the old node for dead, and fails when it is no member", () => {
+    expect(verdict(dead, seen([]))).toEqual({
+      type: "again",
+      afterMs: 2000,
+      detail: "10.0.0.1:7000 is alive in the ring",
+    });
+    expect(verdict(dead, seen(["10.0.0.1:7000"]))).toEqual({ type: "done", detail: "10.0.0.1:7000 is down" });
+    expect(verdict(dead, seen([], "", true))).toEqual({
+      type: "failed",
+      detail: "10.0.0.1:7000 is not in the ring, so nothing can take its place: force its removal and add a node",
+    });
+    const { address: _unknown, ...before } = DEAD;
+    const [byName] = onDead("check-replace", { old: "n1" }, { ...before, hostname: "10.0.0.1" });
+    expect(verdict(byName, seen([]))).toMatchObject({ type: "again" });
+  });
+
+  test("asks for a quorum of every keyspace, where nobody has asked for the replacement", () => {
+    expect(list?.say).toBe("listing keyspaces");
+    const three = { of: "shop", value: "NetworkTopologyStrategy {dc0=1, dc1=3}" };
+    const two = { of: "app", value: "SimpleStrategy {replication_factor=2}" };
+    expect(verdict(quorum, seen(["10.0.0.1:7000"]), three)).toMatchObject({ type: "done" });
+    expect(verdict(quorum, seen(["10.0.0.1:7000"]), three, two)).toEqual({
+      type: "failed",
+      detail: 'keyspace "app" has 2 replicas, wanted 3 to do without one: replace the node by hand',
+    });
+    expect(verdict(quorum, seen(["10.0.0.1:7000", "10.0.0.3:7000"]), three)).toEqual({
+      type: "again",
+      afterMs: 2000,
+      detail: "down are 10.0.0.1:7000, 10.0.0.3:7000, wanted one at most",
+    });
+    expect(onDead("check-replace", { old: "n1", quorum: "not asked for" })).toHaveLength(1);
+  });
+});
+
+describe("removenode", () => {
+  const [find, remove, wait] = onDead("removenode", { node: "n1" });
+
+  test("asks by the host id of the dead node, without waiting for the end", () => {
+    const found = verdict(find, seen(["10.0.0.1:7000"]));
+    expect(found).toEqual({ type: "done", detail: "10.0.0.1:7000 is down", result: "id of 10.0.0.1:7000" });
+    expect(verdict(find, seen([]))).toMatchObject({ type: "again" });
+    expect(requests(remove, "id of 10.0.0.1:7000")).toEqual([
+      { type: "exec", mbean: STORAGE, operation: "removeNode", arguments: ["id of 10.0.0.1:7000"] },
+    ]);
+    expect(remove?.read({ error: "no answer within 10000 ms" })).toEqual({ type: "done", detail: "" });
+    const alive = "java.lang.UnsupportedOperationException : Node /10.0.0.1:7000 is alive and owns this ID.";
+    expect(verdict(remove, { error: alive })).toEqual({ type: "again", afterMs: 2000, detail: alive });
+    const error = "java.lang.UnsupportedOperationException : Cannot remove self";
+    expect(verdict(remove, { error })).toEqual({ type: "failed", detail: error });
+  });
+
+  test("that is done, or was begun before, may be asked for again", () => {
+    expect(verdict(find, seen([], "", true))).toEqual({
+      type: "done",
+      detail: "10.0.0.1:7000 is not in the ring",
+      result: "",
+    });
+    expect(requests(remove, "")).toMatchObject([{ type: "read" }]);
+    const error = "java.lang.UnsupportedOperationException : This node is already processing a removal. Wait for it";
+    expect(verdict(remove, { error })).toEqual({ type: "done", detail: "" });
+  });
+
+  test("is watched to its end; one that nobody is at any more is begun again", () => {
+    const status = "Removing token (-1). Waiting for replication confirmation from [10.0.0.3:7000].";
+    expect(verdict(wait, seen(["10.0.0.1:7000"], status))).toEqual({ type: "again", afterMs: 2000, detail: status });
+    expect(verdict(wait, seen(["10.0.0.1:7000"]))).toEqual({ type: "failed", detail: "No token removals in process." });
+    expect(verdict(wait, seen([], "", true))).toEqual({ type: "done", detail: "10.0.0.1:7000 is out of the ring" });
   });
 });
 

@@ -2,14 +2,12 @@
 import type { Json } from "../../std/json.ts";
 import type { Answer, Ask, Place, Question, Verdict } from "../database.ts";
 import type { AdminTask, NodeTask } from "../node.ts";
+import { checkDead, checkQuorum, removeNode } from "./dead.ts";
 import { askJolokia, execOf, listOf, mapOf, type Outcome, outcomes, readOf, STORAGE, textOf } from "./jolokia.ts";
+import { again, type Asking, listKeyspaces, looking, replicasIn, replicationOf, SHORT_MS, SOON_MS } from "./look.ts";
 
 const STREAMS = "org.apache.cassandra.net:type=StreamManager";
 
-const SHORT_MS = 10_000;
-const AGAIN_MS = 2_000;
-/** For what a node does within seconds when nothing is wrong with it. */
-const SOON_MS = 60_000;
 const FLUSH_MS = 600_000;
 const CLEANUP_MS = 24 * 3_600_000;
 /** Handing over a large node's data took days where streaming was throttled. */
@@ -18,10 +16,14 @@ const LEAVE_MS = 7 * 24 * 3_600_000;
 /** Operations that an operator may ask for by name. */
 export const OPERATIONS: readonly string[] = ["cleanup", "flush"];
 
-/** The asks of an operation. `args.keyspace`: only this one is flushed or cleaned up. `args.force`: leaves whatever is lost. */
+/**
+ * The asks of an operation. `args.keyspace`: only this one is flushed or cleaned up. `args.force`: leaves whatever is lost.
+ * `args.node`, `args.old`: the dead node that is to go or to be replaced. `args.quorum` "wanted": only if a quorum of all
+ * replica sets lives without it.
+ */
 export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): readonly Ask[] | undefined {
   const ask = (requests: readonly Json[], timeoutMs: number): Question => askJolokia(task, place, requests, timeoutMs);
-  const { keyspace, force } = admin.args;
+  const { keyspace, force, quorum } = admin.args;
   const keyspaces = keyspace === undefined ? listKeyspaces(ask) : undefined;
   const onKeyspaces = (say: string, timeoutMs: number, request: (name: string) => Json): readonly Ask[] => {
     const question = (found: Json): Question =>
@@ -32,6 +34,12 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
   switch (admin.operation) {
     case "decommission":
       return [...(force === "true" ? [] : [listKeyspaces(ask), checkReplicas(task, ask)]), ...leave(ask)];
+    case "removenode":
+      return removeNode(admin, ask);
+    case "check-replace":
+      return quorum === "wanted"
+        ? [checkDead(admin, ask), listKeyspaces(ask), checkQuorum(task, ask)]
+        : [checkDead(admin, ask)];
     case "cleanup":
       return onKeyspaces("cleaning up", CLEANUP_MS, (name) =>
         execOf(STORAGE, "forceKeyspaceCleanup(int,java.lang.String,[Ljava.lang.String;)", [0, name, []]),
@@ -43,43 +51,6 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
     default:
       return undefined;
   }
-}
-
-type Asking = (requests: readonly Json[], timeoutMs: number) => Question;
-
-function listKeyspaces(ask: Asking): Ask {
-  return {
-    say: "listing keyspaces",
-    question: ask([readOf(STORAGE, ["NonLocalStrategyKeyspaces"])], SHORT_MS),
-    read: looking(({ storage }) => {
-      const names = [...listOf(storage["NonLocalStrategyKeyspaces"])].sort();
-      return { type: "done", detail: names.join(", "), result: names };
-    }),
-    patienceMs: SOON_MS,
-  };
-}
-
-type Look = { readonly storage: Readonly<Record<string, Json>>; readonly rest: readonly Outcome[] };
-
-/** The attributes that a bulk question's first request reads, and what became of the others; as text: why there are none. */
-function lookAt(answer: Answer): Look | string {
-  const read = outcomes(answer);
-  if ("error" in read) return read.error;
-  const [first, ...rest] = read;
-  if (first === undefined) return "Jolokia answered nothing";
-  return "error" in first ? first.error : { storage: mapOf(first.value), rest };
-}
-
-/** Looks until the verdict on what is seen is another than "again". */
-function looking(judge: (look: Look) => Verdict): (answer: Answer) => Verdict {
-  return (answer) => {
-    const look = lookAt(answer);
-    return typeof look === "string" ? again(look) : judge(look);
-  };
-}
-
-function again(detail: string): Verdict {
-  return { type: "again", afterMs: AGAIN_MS, detail };
 }
 
 function allDone(answer: Answer): Verdict {
@@ -94,28 +65,15 @@ function allDone(answer: Answer): Verdict {
     : { type: "done", detail: `keyspaces: ${read.length}` };
 }
 
-/** Cassandra's own keyspaces: they lose replicas with every ring that gets small, and nobody's data with them. */
-const SYSTEM = /^system_/;
-
 /**
  * Whether all replicas of all data have a place when this node is gone. Cassandra's own check looks at its system keyspaces
  * too, which want three nodes whatever the ring: a ring of three could never lose one. So it is forced, and this is ours.
  */
 function checkReplicas(task: NodeTask, ask: Asking): Ask {
   const ring = readOf(STORAGE, ["OperationMode", "EndpointWithPortToHostId", "LeavingNodesWithPort"]);
-  const info = (name: string): Json => execOf(STORAGE, "getKeyspaceReplicationInfo(java.lang.String)", [name]);
   return {
     say: "checking the replicas",
-    question: (found) =>
-      ask(
-        [
-          ring,
-          ...listOf(found)
-            .filter((name) => !SYSTEM.test(name))
-            .map(info),
-        ],
-        SHORT_MS,
-      ),
+    question: (found) => ask([ring, ...replicationOf(found)], SHORT_MS),
     read: looking(({ storage, rest }) => {
       const mode = textOf(storage["OperationMode"]);
       // Asked for again while it leaves, or has left.
@@ -133,13 +91,10 @@ function checkReplicas(task: NodeTask, ask: Asking): Ask {
 
 const LEAVING = /^(?:LEAVING|DECOMMISSIONED)$/;
 
-/** `SimpleStrategy {replication_factor=3}` or `NetworkTopologyStrategy {dc1=3, dc2=2}`; a strategy without numbers wants none. */
 function missingReplicas(info: Outcome, datacenter: string, others: number): readonly string[] {
-  if ("error" in info) return [`cannot read the replication of keyspace "${info.of}": ${info.error}`];
-  const wanted = [...textOf(info.value).matchAll(/([^\s{,=]+)=(\d+)/g)].find(
-    ([, name]) => name === datacenter || name === "replication_factor",
-  )?.[2];
-  if (wanted === undefined || Number(wanted) <= others) return [];
+  const wanted = replicasIn(info, datacenter);
+  if (typeof wanted === "string") return [wanted];
+  if (wanted === undefined || wanted <= others) return [];
   return [`replicas of keyspace "${info.of}": found ${others} nodes for them after the leave, wanted ${wanted}`];
 }
 

@@ -5,7 +5,7 @@ import { renderedFiles } from "./files.ts";
 import { drainQuestion, healthOf, probeQuestions } from "./health.ts";
 import { JOLOKIA_JAR } from "./jolokia.ts";
 import { commandLine } from "./jvm.ts";
-import { planChange } from "./plan.ts";
+import { moved, planChange } from "./plan.ts";
 import { cassandraReads } from "./reads.ts";
 import { mayStart, seedsFor } from "./ring.ts";
 import { checkCassandra } from "./settings.ts";
@@ -21,11 +21,12 @@ export const cassandra: Database = {
   check: checkCassandra,
   mayStart,
   seeds: seedsFor,
-  plan: planChange,
+  plan: (change, _spec, members) => planChange(change, members),
   joinsByServing: () => true,
-  moved: (operation, node) => ({ joined: [], left: operation === "decommission" ? [node] : [] }),
+  moved,
   redo: () => [],
   wantsNames: false,
+  keepsRack: true,
   files: renderedFiles,
   prepare: () => [],
   companions: () => [],

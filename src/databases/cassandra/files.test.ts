@@ -155,6 +155,14 @@ describe("the command line", () => {
     ]);
   });
 
+  test("tells Cassandra whose place the node takes, unless it founds a ring", () => {
+    const options = (change: Partial<NodeTask>): readonly string[] =>
+      commandLine({ ...TASK, ...change }, PLACE).argv.filter((option) => option.includes("replace_address"));
+    expect(options({})).toEqual([]);
+    expect(options({ replaces: "10.0.0.1:31000" })).toEqual(["-Dcassandra.replace_address_first_boot=10.0.0.1:31000"]);
+    expect(options({ replaces: "10.0.0.1:31000", seeds: ["agent-2:31000"] })).toEqual([]);
+  });
+
   test("gives the heap half of the memory, 16 GB at most, with a collector that fits, unless the operator says otherwise", () => {
     expect(memory({ memMb: 8192 })).toEqual([
       "-Xms4096M",

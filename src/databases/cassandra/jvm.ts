@@ -68,12 +68,22 @@ export function commandLine(task: NodeTask, place: Place): CommandLine {
     `-Dcassandra.storagedir=${place.volume}`,
     `-Dcassandra.jmx.local.port=${task.ports["jmx"]}`,
     "-Dcassandra-foreground=yes",
+    ...replacement(task),
     ...options,
     "-cp",
     `${place.sandbox}/conf:${place.packageRoot}/lib/*`,
     "org.apache.cassandra.service.CassandraDaemon",
   ];
   return { argv, env: {}, cwd: place.sandbox };
+}
+
+/**
+ * The node takes the tokens of a dead one over and streams its data. Cassandra ignores the option once the node has been a
+ * member, so that it does no harm where a scheduler has not heard of that. The founder of a ring has nobody to stream from.
+ */
+function replacement({ replaces, seeds, hostname, ports }: NodeTask): readonly string[] {
+  if (replaces === undefined || seeds.includes(`${hostname}:${ports["storage"]}`)) return [];
+  return [`-Dcassandra.replace_address_first_boot=${replaces}`];
 }
 
 function memoryOptions(task: NodeTask, options: readonly string[]): readonly string[] {

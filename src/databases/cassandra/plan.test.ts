@@ -1,13 +1,26 @@
 // The steps of a Cassandra cluster's changes.
 import { expect, test } from "bun:test";
 import type { Change } from "../database.ts";
+import type { Member } from "../node.ts";
 import { planChange } from "./plan.ts";
 
+/** A letter for each node from n1, capital: has joined. a: absent, s: starting, v: serving. */
+function ring(text: string): readonly Member[] {
+  return text.split("").map((letter, index) => ({
+    node: `n${index + 1}`,
+    hostname: `host${index + 1}`,
+    rack: "rack1",
+    ports: { storage: 7000 },
+    joined: letter === letter.toUpperCase(),
+    state: ({ a: "absent", s: "starting", v: "serving" } as const)[letter.toLowerCase() as "a" | "s" | "v"],
+  }));
+}
+
 /** A line for each step: what, which node, after which steps. */
-function steps(change: Change): readonly string[] {
-  return planChange(change).map(
-    ({ type, node, operation, after }, index) =>
-      `${index} ${operation ?? type} ${node} after ${after.join(",") || "-"}`,
+function steps(change: Change, members = "VVV"): readonly string[] {
+  return planChange(change, ring(members)).map(
+    ({ type, node, operation, args, after }, index) =>
+      `${index} ${operation ?? type} ${[node, ...Object.entries(args ?? {}).map(([key, value]) => `${key}=${value}`)].join(" ")} after ${after.join(",") || "-"}`,
   );
 }
 
@@ -39,11 +52,42 @@ test("one node leaves at a time, and is stopped before its volume is given back"
   ]);
 });
 
-test("what Ringmaster cannot do yet is refused in words", () => {
-  expect(() => steps({ type: "replace", node: "n4", old: "n1" })).toThrow(
-    'Cannot put node "n4" in the place of node "n1": Ringmaster cannot replace a Cassandra node yet',
+test("a replacement starts when the ring takes the old node for dead, and what that had is given back last", () => {
+  expect(steps({ type: "replace", node: "n4", old: "n1", byItself: true }, "AVVa")).toEqual([
+    "0 check-replace n2 old=n1 quorum=wanted after -",
+    "1 start n4 after 0",
+    "2 release n1 after 1",
+  ]);
+  expect(steps({ type: "replace", node: "n4", old: "n1", byItself: false }, "AAVa")[0]).toBe(
+    "0 check-replace n3 old=n1 quorum=not asked for after -",
   );
-  expect(() => steps({ type: "forceRemove", node: "n1" })).toThrow(
-    'Cannot force node "n1" out of its ring: Ringmaster cannot do that with Cassandra yet; a node that runs can leave',
+});
+
+test("the only node's replacement founds a ring anew; one that is a member already leaves the old volume to give back", () => {
+  expect(steps({ type: "replace", node: "n2", old: "n1", byItself: false }, "Aa")).toEqual([
+    "0 start n2 after -",
+    "1 release n1 after 0",
+  ]);
+  expect(steps({ type: "replace", node: "n4", old: "n1", byItself: false }, "AVVV")).toEqual(["0 release n1 after -"]);
+});
+
+test("a node that is forced out is stopped if it may live, and taken out by another that serves", () => {
+  expect(steps({ type: "forceRemove", node: "n1" }, "AVV")).toEqual([
+    "0 removenode n2 node=n1 after -",
+    "1 release n1 after 0",
+  ]);
+  expect(steps({ type: "forceRemove", node: "n1" }, "SAV")).toEqual([
+    "0 stop n1 after -",
+    "1 removenode n3 node=n1 after 0",
+    "2 release n1 after 1",
+  ]);
+});
+
+test("without another member that serves nobody can be replaced or forced out", () => {
+  expect(() => steps({ type: "replace", node: "n4", old: "n1", byItself: false }, "ASAa")).toThrow(
+    'Cannot replace node "n1": found none of n2, n3 serving, wanted one',
+  );
+  expect(() => steps({ type: "forceRemove", node: "n1" }, "AAS")).toThrow(
+    'Cannot force node "n1" out of its ring: found none of n2, n3 serving, wanted one',
   );
 });

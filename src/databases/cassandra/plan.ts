@@ -1,12 +1,13 @@
 // The steps of a cluster's changes, in Cassandra's order.
-import type { Change, StepSketch } from "../database.ts";
+import type { Change, Moved, StepSketch } from "../database.ts";
+import type { Member } from "../node.ts";
 
 /**
  * New nodes have no order here: `mayStart` lets one join at a time. A restart goes from node to node, each after the one
  * before it has started. A leave streams a node's data to the others, so only one node leaves at a time; the process of a
  * node that has left goes on living and is stopped by us.
  */
-export function planChange(change: Change): readonly StepSketch[] {
+export function planChange(change: Change, members: readonly Member[]): readonly StepSketch[] {
   switch (change.type) {
     case "add":
       return change.nodes.map((node) => ({ type: "start", node, after: [] }));
@@ -22,12 +23,61 @@ export function planChange(change: Change): readonly StepSketch[] {
         { type: "release", node, after: [3 * index + 1] },
       ]);
     case "replace":
-      throw new Error(
-        `Cannot put node "${change.node}" in the place of node "${change.old}": Ringmaster cannot replace a Cassandra node yet`,
-      );
+      return planReplace(change, members);
     case "forceRemove":
-      throw new Error(
-        `Cannot force node "${change.node}" out of its ring: Ringmaster cannot do that with Cassandra yet; a node that runs can leave`,
-      );
+      return planForceRemove(change.node, members);
   }
+}
+
+/**
+ * The new node streams what the dead one had from the others, under the same tokens; the ring itself has to say before that
+ * the old one is dead. Where nobody else has data, the new node founds a ring anew; where it is a member already, all that is
+ * left is to give back what the old one had.
+ */
+function planReplace(
+  { node, old, byItself }: Extract<Change, { type: "replace" }>,
+  members: readonly Member[],
+): readonly StepSketch[] {
+  if (members.some((member) => member.node === node && node !== old && member.joined))
+    return [{ type: "release", node: old, after: [] }];
+  const host = witness(`replace node "${old}"`, members, [node, old]);
+  const args = { old, quorum: byItself ? "wanted" : "not asked for" };
+  const check: readonly StepSketch[] =
+    host === undefined ? [] : [{ type: "admin", node: host, operation: "check-replace", args, after: [] }];
+  const start = check.length;
+  return [
+    ...check,
+    { type: "start", node, after: check.map((_, index) => index) },
+    { type: "release", node: old, after: [start] },
+  ];
+}
+
+/** The others take over what the dead node had, from the replicas that are left. */
+function planForceRemove(node: string, members: readonly Member[]): readonly StepSketch[] {
+  const host = witness(`force node "${node}" out of its ring`, members, [node]);
+  const steps: StepSketch[] = [];
+  const add = (step: Omit<StepSketch, "after">): void => {
+    steps.push({ ...step, after: steps.length === 0 ? [] : [steps.length - 1] });
+  };
+  if (members.some((member) => member.node === node && member.state !== "absent")) add({ type: "stop", node });
+  if (host !== undefined) add({ type: "admin", node: host, operation: "removenode", args: { node } });
+  add({ type: "release", node });
+  return steps;
+}
+
+/** The first member besides these that serves. Undefined: there is no other that could ever. */
+function witness(what: string, members: readonly Member[], besides: readonly string[]): string | undefined {
+  const others = members.filter(
+    ({ node, joined, outside, lost }) => joined && outside !== true && lost !== true && !besides.includes(node),
+  );
+  const serving = others.find(({ state }) => state === "serving");
+  if (serving === undefined && others.length > 0)
+    throw new Error(`Cannot ${what}: found none of ${others.map(({ node }) => node).join(", ")} serving, wanted one`);
+  return serving?.node;
+}
+
+/** Whom a finished operation has taken out of the ring. */
+export function moved(operation: string, node: string, args: Readonly<Record<string, string>>): Moved {
+  const left = { decommission: node, removenode: args["node"] }[operation];
+  return { joined: [], left: left === undefined ? [] : [left] };
 }

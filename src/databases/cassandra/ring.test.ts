@@ -105,3 +105,32 @@ describe("a node finds its ring by", () => {
     expect(seedsFor(SPEC, members, members[3]!)).toEqual(["host2:7001"]);
   });
 });
+
+describe("a node that takes another's place", () => {
+  /** `ring`, the last node of which takes the place of this one. */
+  function replacing(text: string, number: number): readonly Member[] {
+    return ring(text).map((member, index, all) =>
+      index === all.length - 1 ? { ...member, replaces: `ringmaster-demo-${number}` } : member,
+    );
+  }
+
+  test("waits for nobody less than all others, but not for the one it replaces", () => {
+    const wanted = (members: readonly Member[]): string | undefined => mayStart(SPEC, members, members.at(-1)!)?.found;
+    expect(wanted(replacing("AVVa", 1))).toBeUndefined();
+    expect(wanted(replacing("AVAa", 1))).toBe('seed node "ringmaster-demo-3" has no process');
+    expect(wanted(replacing("VVAVa", 4))).toBe('node "ringmaster-demo-3" has no process');
+    expect(wanted(replacing("Aa", 1))).toBeUndefined();
+  });
+
+  test("is no seed of its own, nor is the dead one, also when that was a seed", () => {
+    const members = replacing("AVVa", 1);
+    expect(seedsFor(SPEC, members, members[3]!)).toEqual(["host2:7001", "host3:7002"]);
+    // Others take the new seeds over when they start.
+    expect(seedsFor(SPEC, members, members[2]!)).toEqual(["host2:7001", "host3:7002"]);
+  });
+
+  test("founds a ring anew where there is nobody else", () => {
+    const members = replacing("Aa", 1);
+    expect(seedsFor(SPEC, members, members[1]!)).toEqual(["host2:7001"]);
+  });
+});

@@ -38,7 +38,7 @@ export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Me
  * take its part of the ring without its data. So only the founder of a ring names itself before it has joined.
  */
 export function seedsFor(spec: ClusterSpec, members: readonly Member[], node: Member): readonly string[] {
-  const all = inOrder(members);
+  const { all } = standingOf(members);
   const isKnown = (member: Member): boolean => member.joined && member.hostname !== "";
   const joined = all.filter((member) => isKnown(member) && (node.joined || member.node !== node.node));
   const seeds = seedMembers(spec, all).filter((seed) => joined.includes(seed));
@@ -47,13 +47,19 @@ export function seedsFor(spec: ClusterSpec, members: readonly Member[], node: Me
   return (chosen.length > 0 ? chosen : [founder]).map((seed) => `${seed.hostname}:${seed.ports["storage"]}`);
 }
 
+/** Without nodes whose place another is taking: nobody waits for them, and they are no seeds any more. */
+function withoutReplaced(members: readonly Member[]): readonly Member[] {
+  const replaced = new Set(members.map(({ replaces }) => replaces));
+  return members.filter(({ node }) => !replaced.has(node));
+}
+
 function seedMembers(spec: ClusterSpec, inOrder: readonly Member[]): readonly Member[] {
   return inOrder.slice(0, Math.min(settingsOf(spec.settings).seeds, spec.nodes));
 }
 
 /** What a node's turn depends on; every node of a cluster that waits asks for the same. */
 const standingOf = remembered((members: readonly Member[]) => {
-  const all = inOrder(members);
+  const all = inOrder(withoutReplaced(members));
   return {
     all,
     isFounded: all.some(({ joined }) => joined),

@@ -16,6 +16,7 @@ export const riak: Database = {
   carries: [`${EPMD_MODULE}.erl`, `${R16_MODULE}.erl`],
   javaVersions: [],
   wantsNames: true,
+  keepsRack: false,
   check: checkRiak,
   mayStart,
   seeds: seedsFor,

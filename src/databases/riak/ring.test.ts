@@ -121,16 +121,16 @@ describe("the steps", () => {
     ]);
   });
 
-  test("of a replacement: the dead node is marked down before the new one joins", () => {
-    expect(plan("AVVa", { type: "replace", node: id(4), old: id(1) })).toEqual([
-      "0 start 4 after -",
-      "1 down 2 node=1 after -",
-      "2 join 4 to=2 after 0 1",
+  test("of a replacement: nothing is begun before the ring lets the old node be marked as down", () => {
+    expect(plan("AVVa", { type: "replace", node: id(4), old: id(1), byItself: false })).toEqual([
+      "0 down 2 node=1 after -",
+      "1 start 4 after 0",
+      "2 join 4 to=2 after 1",
       "3 force-replace 2 old=1 node=4 after 2",
       "4 settle 2 after 3",
       "5 release 1 after 4",
     ]);
-    expect(plan("Aa", { type: "replace", node: id(2), old: id(1) })).toEqual([
+    expect(plan("Aa", { type: "replace", node: id(2), old: id(1), byItself: false })).toEqual([
       "0 start 2 after -",
       "1 release 1 after 0",
     ]);
@@ -152,7 +152,7 @@ describe("the steps", () => {
     expect(() => plan("ASa", { type: "add", nodes: [id(3)] })).toThrow(
       "Cannot add nodes: found none of r-demo-1, r-demo-2 serving, wanted one",
     );
-    expect(() => plan("AAa", { type: "replace", node: id(3), old: id(1) })).toThrow(
+    expect(() => plan("AAa", { type: "replace", node: id(3), old: id(1), byItself: false })).toThrow(
       "Cannot replace r-demo-1: found none of r-demo-2 serving, wanted one",
     );
     expect(() => plan("VA", { type: "leave", nodes: [id(1)] })).toThrow(

@@ -125,19 +125,19 @@ function planRestart(steps: Steps, nodes: readonly string[], members: readonly M
 }
 
 /**
- * Marked down first: a ring with a member that does not answer makes no plans, and only a dead one can be marked. That clears
- * what is staged when the dead node was the claimant, so it comes before the join.
+ * Marked down first: a ring with a member that does not answer makes no plans, and only a dead one can be marked, so that
+ * nothing is begun while the old node lives. It clears what is staged when the dead node was the claimant.
  */
 function planReplace(steps: Steps, { node, old }: { node: string; old: string }, members: readonly Member[]): void {
   const host = servingMember(members, [node, old]);
-  if (host === undefined) refuseIfRing(`replace ${old}`, members, [node, old]);
-  const started = steps.add("start", node, []);
   if (host === undefined) {
-    steps.add("release", old, [started]);
+    refuseIfRing(`replace ${old}`, members, [node, old]);
+    steps.add("release", old, [steps.add("start", node, [])]);
     return;
   }
   const marked = steps.admin(host, "down", { node: old }, []);
-  const joined = steps.admin(node, "join", { to: host }, [started, marked]);
+  const started = steps.add("start", node, [marked]);
+  const joined = steps.admin(node, "join", { to: host }, [started]);
   const replaced = steps.admin(host, "force-replace", { old, node }, [joined]);
   const settled = steps.admin(host, "settle", {}, [replaced]);
   steps.add("release", old, [settled]);

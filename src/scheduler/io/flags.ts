@@ -51,6 +51,15 @@ function patience(text: string): number {
   return text === "0" ? 0 : seconds(text);
 }
 
+/** Seconds; for "never" and 0 there are infinitely many. */
+function secondsOrNever(text: string): number {
+  if (text === "never" || text === "0") return Infinity;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError(`found "${text}", wanted a number of seconds above 0, or "never"`);
+  return value;
+}
+
 /** Reads the flags; a wrong one ends the process with code 2, --help with 0. */
 export function readFlags(args: readonly string[]) {
   const program = new Command("ringmaster scheduler")
@@ -87,6 +96,12 @@ export function readFlags(args: readonly string[]) {
     )
     .option("--failover-timeout <seconds>", "how long Mesos keeps nodes running without a scheduler", seconds, 604_800)
     .option("--drain <seconds>", "how long clients of a node may finish before a plan stops it", patience, 10)
+    .option(
+      "--permanent-after <seconds>",
+      'how long an agent may be out of sight before its nodes are replaced elsewhere; 0 or "never": for ever',
+      secondsOrNever,
+      3600,
+    )
     .option("--user <user>", "user that executors run as (default: the user of the scheduler)")
     .option("--log-level <level>", "debug, info, warn or error", "info")
     .option("--log-json", "JSON lines even on a terminal")

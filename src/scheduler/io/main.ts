@@ -119,6 +119,7 @@ function settingsOf(flags: SchedulerFlags, url: string, credential: Credential |
     role: flags.role ?? flags.name,
     artifactUri: flags.artifactUri ?? `${url}/static/ringmaster`,
     drainMs: flags.drain * 1000,
+    ...(flags.permanentAfter === Infinity ? {} : { permanentAfterMs: flags.permanentAfter * 1000 }),
     ...(flags.store.startsWith("zk://") ? { sharedStore: flags.store } : {}),
     ...(credential === undefined ? {} : { principal: credential.principal }),
   };
