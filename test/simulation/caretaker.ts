@@ -7,6 +7,8 @@ import type { World } from "./world.ts";
 
 /** A plan that takes longer than this in the calm is given up. */
 const PATIENCE_MS = 1_800_000;
+/** So long nothing is done about a dead node. */
+const DEAD_MS = 900_000;
 /** A node that runs beside its ring for so long is brought there. */
 const BESIDE_MS = 600_000;
 
@@ -50,7 +52,7 @@ export class Caretaker {
           state.plans.get(plan)?.steps.some(({ type, node }) => type === "release" && node === id) === true,
       );
     const kept = nodes.filter((node) => !isGoing(node));
-    const dead = kept.find((node) => this.#isDead(node) && !this.#world.operator.hopeless.has(node.id));
+    const dead = kept.find((node) => this.#isDeadForLong(node) && !this.#world.operator.hopeless.has(node.id));
     if (dead !== undefined) {
       const command = this.#about(dead, kept.length);
       if (command !== undefined) return command;
@@ -64,6 +66,14 @@ export class Caretaker {
   #isDead({ phase, place }: NodeRecord): boolean {
     const isHomeless = place !== undefined && !this.#world.agents.some((agent) => agent.id === place.agentId);
     return phase === "lost" || isHomeless;
+  }
+
+  /** The scheduler replaces what it can by itself. */
+  #isDeadForLong(node: NodeRecord): boolean {
+    const key = `dead ${node.id}`;
+    if (!this.#isDead(node)) return false;
+    if (this.#try(key, 1)) this.#watched.set(key, this.#world.nowMs);
+    return this.#world.nowMs - (this.#watched.get(key) ?? 0) > DEAD_MS;
   }
 
   /** One too many is removed, another replaced; what cannot be replaced is removed by force. */

@@ -58,7 +58,12 @@ export class Checks {
   subscribed(): void {
     this.#untold = new Set();
     for (const [node, task] of this.#latest)
-      if (!this.released.has(node) && this.#world.agents.some((agent) => agent.hasLive(task))) this.#untold.add(task);
+      if (!this.#isGivenUp(node) && this.#world.agents.some((agent) => agent.hasLive(task))) this.#untold.add(task);
+  }
+
+  /** Its end was asked for, or its ring goes on without it. */
+  #isGivenUp(node: string): boolean {
+    return this.released.has(node) || [...this.#world.rings.values()].some(({ removed }) => removed.has(node));
   }
 
   told({ taskId }: TaskStatus): void {

@@ -158,7 +158,7 @@ export class ExecutorProcess {
     if (verdict.type === "refused")
       return this.tell({ type: "failed", message: verdict.message, failure: verdict.failure });
     if (verdict.type === "fresh") this.#volume.marker = JSON.stringify(markerOf(node));
-    this.tell({ type: "prepared", database: simulated(database), place: PLACE });
+    this.tell({ type: "prepared", database: simulated(database), place: { ...PLACE, address: this.#agent.hostname } });
   }
 
   #start(): void {

@@ -19,6 +19,8 @@ export type Volume = {
   data: Map<number, number>;
   /** The node on it has left its ring: Cassandra does not start on it any more. */
   hasLeft?: true;
+  /** Another node has the place of the node on it: it must never start again, or it would take its tokens back. */
+  isReplaced?: true;
   /** Whose database has been on it. */
   node?: string;
   cluster?: string;
@@ -46,6 +48,10 @@ export class Ring {
   readonly processes = new Map<string, DatabaseProcess>();
   /** Nodes that have left. */
   readonly leavers = new Set<string>();
+  /** Nodes that others have thrown out or replaced, as the ring has agreed to. */
+  readonly removed = new Set<string>();
+  /** host:port of the cluster port of each node's last start. */
+  readonly #addresses = new Map<string, string>();
   /** Of Riak: who has been staged to join, and by whom the change is led. */
   readonly #staged = new Set<string>();
   readonly #down = new Set<string>();
@@ -108,6 +114,9 @@ export class Ring {
       checks.fail("empty start", `member "${task.node}" starts on an empty volume under its old identity`);
     if (volume.node !== undefined && volume.node !== task.node && volume.hasFiles)
       checks.fail("foreign data", `"${task.node}" starts on the data of "${volume.node}"`);
+    if (volume.isReplaced === true)
+      checks.fail("replaced", `"${task.node}" starts, and another node has taken its place`);
+    this.#addresses.set(task.node, `${task.hostname}:${task.ports["storage"]}`);
     volume.hasFiles = true;
     volume.node = task.node;
     volume.cluster = task.cluster;
@@ -184,11 +193,42 @@ export class Ring {
       this.#found(process);
       return this.#serve(process);
     }
-    const away = [...this.members.keys()].find((node) => this.serving(node) === undefined);
+    const old = this.#memberAt(task.replaces ?? self);
+    const no = this.#whyNotReplace(old, task.replaces);
+    if (no !== undefined) {
+      this.#world.timeline.at(1, () => process.exit(`with code 3: ${no}`));
+      return { phase: "starting", detail: no };
+    }
+    const away = [...this.members.keys()].find((node) => node !== old && this.serving(node) === undefined);
     if (away !== undefined) return { phase: "starting", detail: `JOINING, ${away} does not serve` };
+    if (old !== undefined) this.#dropMember(old);
     this.#setMember(task.node, process.volume);
-    this.#world.timeline.say(`ring ${this.name}: ${task.node} has joined`);
+    this.#world.timeline.say(`ring ${this.name}: ${task.node} has joined${old === undefined ? "" : ` for ${old}`}`);
     return this.#serve(process);
+  }
+
+  #memberAt(address: string): string | undefined {
+    return [...this.members.keys()].find((node) => this.#addresses.get(node) === address);
+  }
+
+  /** What Cassandra says to a node that wants the place of another, or the address of another without saying so. */
+  #whyNotReplace(old: string | undefined, replaces: string | undefined): string | undefined {
+    if (replaces === undefined)
+      return old === undefined ? undefined : "a node with this address already exists, cancelling join";
+    if (old === undefined) return `cannot replace ${replaces} because it does not exist in gossip`;
+    return this.#isAlive(old) ? `cannot replace the live node ${old}` : undefined;
+  }
+
+  #isAlive(node: string): boolean {
+    return this.processes.get(node)?.hangs === false;
+  }
+
+  /** A dead member is out of the ring for good. */
+  #dropMember(node: string): void {
+    const volume = this.members.get(node);
+    if (volume !== undefined) volume.isReplaced = true;
+    this.#setMember(node, undefined);
+    this.removed.add(node);
   }
 
   /** Every serving copy gets the newest of what the serving ones have, as hints and repairs do. */
@@ -276,6 +316,10 @@ export class Ring {
       }
       case "down":
         return this.#markDown(args["node"] ?? "");
+      case "check-replace":
+        return this.#checkReplace(args["old"] ?? "", args["quorum"] === "wanted");
+      case "removenode":
+        return this.#isAlive(args["node"] ?? "") ? again("it is alive") : this.#remove(args["node"] ?? "");
       case "force-remove":
         return this.#remove(args["node"] ?? "");
       case "force-replace":
@@ -355,6 +399,14 @@ export class Ring {
     this.#world.timeline.say(`ring ${this.name}: ${node} has joined`);
   }
 
+  #checkReplace(old: string, quorum: boolean): Verdict {
+    if (!this.members.has(old)) return { type: "failed", detail: `${old} is not in the ring` };
+    if (this.#isAlive(old)) return { type: "again", afterMs: 2000, detail: `${old} is alive` };
+    const away = [...this.members.keys()].find((node) => node !== old && this.serving(node) === undefined);
+    if (quorum && away !== undefined) return { type: "again", afterMs: 2000, detail: `${away} is down too` };
+    return { type: "done", detail: `${old} is down` };
+  }
+
   #markDown(node: string): Verdict {
     if (!this.members.has(node)) return { type: "done", detail: `${node} is not in the ring` };
     if (this.processes.has(node)) return { type: "failed", detail: `${node} is up` };
@@ -365,7 +417,7 @@ export class Ring {
   #remove(node: string): Verdict {
     const marked = this.#markDown(node);
     if (marked.type !== "done") return marked;
-    this.#setMember(node, undefined);
+    this.#dropMember(node);
     this.#repair();
     return { type: "done", detail: "removed" };
   }
