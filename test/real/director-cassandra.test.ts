@@ -1,82 +1,124 @@
-// Unmodified CQL drivers that know only the director, before a real three-node Cassandra whose nodes are killed meanwhile.
+// Both unmodified CQL drivers, alone and under a steady load, through a director that follows the scheduler of a real cluster on a real
+// Mesos: its nodes are restarted by plan, one is killed, the scheduler is away.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { Client } from "cassandra-driver";
+import type { Accepted, PlanView } from "../../src/databases/api.ts";
 import { Authority } from "../../src/director/io/authority.ts";
-import { type CassandraNodes, startCassandra } from "./cassandra/nodes.ts";
-import { pythonPackage, runPython } from "./python.ts";
+import { cassandraPackage } from "./cassandra/package.ts";
+import { SMALL_PROFILE } from "./cassandra/small-profile.ts";
+import { type Director, type Load, startDirector, startLoad } from "./director.ts";
+import { startMesos, type Mesos } from "./mesos/mesos.ts";
+import { pythonPackage, runPython, startPythonLoad } from "./python.ts";
+import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
 
+const MINUTE = 60_000;
+const LOCAL_QUORUM = 6;
 const TEST_DEADLINE_MS = 240_000;
 const PYTHON_DRIVER = ["cassandra-driver", "3.30.1"] as const;
+const WORKERS = 4;
+/** How long the scheduler is away; by hand a minute was tried too. */
+const AWAY_MS = Number(process.env["SCHEDULER_AWAY_MS"] ?? 5000);
 
-type Director = { readonly port: number; readonly admin: string; readonly stop: () => Promise<void> };
-
-let cassandra: CassandraNodes;
+let directory: string;
+let mesos: Mesos;
+let scheduler: Scheduler;
 let director: Director;
+let client: Client;
+let loads: readonly Load[] = [];
 
-/** `ringmaster director` as a process, on free ports. */
-async function startDirector(...flags: readonly string[]): Promise<Director> {
-  const listen = ["--cql-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-json"];
-  const child = Bun.spawn([process.execPath, "src/main.ts", "director", ...listen, ...flags], {
-    cwd: join(import.meta.dir, "../.."),
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
+async function planDone(id: string, timeoutMs: number): Promise<void> {
+  await until(`plan ${id} is done`, timeoutMs, async () => {
+    const plan = await scheduler.json<PlanView>("plan", "show", id);
+    if (plan.status === "done") return true;
+    const open = plan.steps.find(({ status }) => status !== "done");
+    throw new Error(`${open?.name} ${open?.status}: ${JSON.stringify(open?.waitsFor)}`);
   });
-  let log = "";
-  const ready = Promise.withResolvers<void>();
-  const read = async (): Promise<void> => {
-    const stderr: ReadableStream<Uint8Array> = child.stderr;
-    for await (const chunk of stderr) {
-      log += new TextDecoder().decode(chunk);
-      if (log.includes('"admin"')) ready.resolve();
-    }
-    ready.reject(new Error(`The director ended:\n${log}`));
-  };
-  const reading = read();
-  await ready.promise;
-  return {
-    port: Number(/"address":"127\.0\.0\.1:(\d+)"/.exec(log)?.[1]),
-    admin: /"admin":"([^"]+)"/.exec(log)?.[1] ?? "",
-    stop: async () => {
-      child.kill("SIGKILL");
-      await child.exited;
-      await reading.catch(() => undefined);
-    },
-  };
 }
 
-/** States of the backends, as the admin API tells them. */
-async function states(): Promise<readonly string[]> {
-  const answer = (await (await fetch(`${director.admin}/status`)).json()) as {
-    readonly status: { readonly proxy: readonly { readonly nodes: readonly { readonly status: string }[] }[] };
-  };
-  return answer.status.proxy.flatMap(({ nodes }) => nodes.map(({ status }) => status));
-}
-
-async function until(what: string, check: () => Promise<boolean>): Promise<void> {
-  const untilMs = Date.now() + 30_000;
-  while (!(await check())) {
-    if (Date.now() > untilMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(50);
+/** The pid of a node's Cassandra. */
+async function cassandra(node: string): Promise<number> {
+  for (const entry of await readdir("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    const command = await readFile(`/proc/${entry}/cmdline`, "utf8").catch(() => "");
+    if (command.includes(mesos.work) && command.includes(`/executors/${node}.`) && command.includes("CassandraDaemon"))
+      return Number(entry);
   }
+  throw new Error(`node ${node} has no Cassandra`);
+}
+
+const PYTHON = `
+from cassandra import ConsistencyLevel
+from cassandra.cluster import Cluster
+session = Cluster(["127.0.0.1"], port=int(sys.argv[1])).connect("load")
+insert = session.prepare("INSERT INTO rows (id, value) VALUES (?, ?)")
+select = session.prepare("SELECT value FROM rows WHERE id = ?")
+insert.consistency_level = select.consistency_level = ConsistencyLevel.LOCAL_QUORUM
+def ask(worker, count):
+    row = "python %d" % worker
+    session.execute(insert, (row, count))
+    found = session.execute(select, (row,)).one()
+    assert found.value == count, "found %s, wanted %d" % (found, count)
+run_load(${WORKERS}, ask)
+session.cluster.shutdown()
+`;
+
+async function nodeJs(worker: number, count: number): Promise<void> {
+  const row = `node.js ${worker}`;
+  const options = { prepare: true, consistency: LOCAL_QUORUM };
+  await client.execute("INSERT INTO load.rows (id, value) VALUES (?, ?)", [row, count], options);
+  const found = await client.execute("SELECT value FROM load.rows WHERE id = ?", [row], options);
+  if (found.first()["value"] !== count) throw new Error(`found ${String(found.first()["value"])}, wanted ${count}`);
+}
+
+/** Every load does so much more. */
+async function goOn(requests: number): Promise<void> {
+  const before = loads.map((load) => load.done());
+  await until("the loads go on", MINUTE, () =>
+    Promise.resolve(loads.every((load, index) => load.done() >= (before[index] ?? 0) + requests)),
+  );
+}
+
+function failures(): readonly string[] {
+  return loads.flatMap((load) => load.failures().map(({ error }) => `${load.name}: ${error}`));
 }
 
 beforeAll(async () => {
-  cassandra = await startCassandra(3);
-  director = await startDirector(
-    ...cassandra.nodes.flatMap(({ address, port }) => ["--backend", `${address}:${port}`]),
-  );
-}, 600_000);
+  const { archive } = await cassandraPackage();
+  directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
+  mesos = await startMesos({ agents: 3 });
+  scheduler = await startScheduler({ mesos: mesos.url, directory, flags: ["--drain", "2"] });
+  const body = {
+    ...{ version: "5.0.4", package: `file://${archive}`, nodes: 3, constraints: "hostname:UNIQUE" },
+    resources: { cpus: 0.5, memMb: 768, diskMb: 2048 },
+    settings: SMALL_PROFILE,
+  };
+  await Bun.write(join(directory, "cluster.json"), JSON.stringify(body));
+  const create = ["cluster", "create", "demo", "--file", join(directory, "cluster.json")];
+  const { plan } = await scheduler.json<Accepted>(...create);
+  director = await startDirector(["cql"], "--cluster", "demo", "--scheduler", scheduler.url());
+  await pythonPackage(...PYTHON_DRIVER);
+  await planDone(plan, 8 * MINUTE);
+  await until("the director knows all nodes", MINUTE, async () => (await director.states()).join() === "up,up,up");
+  client = new Client({ contactPoints: [`127.0.0.1:${director.ports.cql}`], localDataCenter: "dc1" });
+  await client.connect();
+  await client.execute("CREATE KEYSPACE load WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}");
+  await client.execute("CREATE TABLE load.rows (id text PRIMARY KEY, value int)");
+}, 15 * MINUTE);
 
 afterAll(async () => {
+  for (const load of loads) await load.stop().catch(() => undefined);
+  await client?.shutdown();
   await director?.stop();
-  await cassandra?.[Symbol.asyncDispose]();
-}, 60_000);
+  await scheduler?.stop();
+  await mesos?.stop();
+  await rm(directory, { recursive: true, force: true });
+}, MINUTE);
 
 const SCRIPT = `
 import sys, logging
@@ -104,8 +146,8 @@ describe("the Python driver", () => {
       `stays with the director in protocol version ${version}`,
       async () => {
         const folder = await pythonPackage(...PYTHON_DRIVER);
-        const said = await runPython(folder, SCRIPT, [String(director.port), String(version)]);
-        expect(said).toBe(`${version} 127.0.0.1:${director.port} 300\n`);
+        const said = await runPython(folder, SCRIPT, [String(director.ports.cql), String(version)]);
+        expect(said).toBe(`${version} 127.0.0.1:${director.ports.cql} 300\n`);
       },
       TEST_DEADLINE_MS,
     );
@@ -119,12 +161,13 @@ test(
     const [first, second, own] = ["first", "second", "own"].map((name) => authority.issue(name));
     if (first === undefined || second === undefined || own === undefined) throw new Error("Cannot make certificates");
     const secure = await startDirector(
-      ...cassandra.nodes.flatMap(({ address, port }) => ["--backend", `${address}:${port}`]),
+      ["cql"],
+      ...["--cluster", "demo", "--scheduler", scheduler.url()],
       ...["--tls-cert", first.cert, "--tls-key", first.key, "--tls-client-ca", authority.ca],
     );
     const connect = async (): Promise<Client> => {
       const client = new Client({
-        contactPoints: [`127.0.0.1:${secure.port}`],
+        contactPoints: [`127.0.0.1:${secure.ports.cql}`],
         localDataCenter: "dc1",
         sslOptions: {
           ...{ ca: [readFileSync(authority.ca)], cert: readFileSync(own.cert), key: readFileSync(own.key) },
@@ -141,8 +184,8 @@ test(
       const name = await ask();
       copyFileSync(second.cert, first.cert);
       copyFileSync(second.key, first.key);
-      await until("the new certificate is in use", async () => {
-        const socket = connectTls({ port: secure.port, host: "127.0.0.1", rejectUnauthorized: false });
+      await until("the new certificate is in use", MINUTE, async () => {
+        const socket = connectTls({ port: secure.ports.cql, host: "127.0.0.1", rejectUnauthorized: false });
         socket.on("error", () => undefined);
         await once(socket, "secureConnect");
         const { subject } = socket.getPeerCertificate();
@@ -161,72 +204,65 @@ test(
 );
 
 describe("the Node.js driver", () => {
-  const connect = async (): Promise<Client> => {
-    const client = new Client({
-      contactPoints: [`127.0.0.1:${director.port}`],
+  test("stays with the director, whose connections are on all nodes", async () => {
+    const many = new Client({
+      contactPoints: [`127.0.0.1:${director.ports.cql}`],
       localDataCenter: "dc1",
       pooling: { coreConnectionsPerHost: { "0": 6 } },
     });
-    await client.connect();
-    return client;
-  };
+    await many.connect();
+    expect(many.hosts.keys()).toEqual([`127.0.0.1:${director.ports.cql}`]);
+    const open = await director.metric("backend_connections");
+    expect(open.length).toBe(3);
+    for (const connections of open) expect(connections).toBeGreaterThanOrEqual(2);
+    await many.shutdown();
+  });
+});
 
+describe("drivers that know only the director", () => {
   test(
-    "stays with the director, whose connections are on all nodes",
+    "lose no request while every node is restarted by plan, one after the other",
     async () => {
-      const client = await connect();
-      await client.execute("CREATE KEYSPACE node WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}");
-      await client.execute("CREATE TABLE node.rows (id int PRIMARY KEY, value text)");
-      const insert = "INSERT INTO node.rows (id, value) VALUES (?, ?)";
-      for (let id = 0; id < 60; id += 1) await client.execute(insert, [id, `v${id}`], { prepare: true });
-      const { rows } = await client.execute("SELECT id FROM node.rows");
-      expect(rows.map((row) => Number(row["id"])).sort((a, b) => a - b)).toEqual(
-        Array.from({ length: 60 }, (_, i) => i),
-      );
-      expect(client.hosts.keys()).toEqual([`127.0.0.1:${director.port}`]);
-      const metrics = await (await fetch(`${director.admin}/metrics`)).text();
-      const open = [...metrics.matchAll(/^ringmaster_director_backend_connections\{.*\} (\d+)$/gm)].map(([, n]) =>
-        Number(n),
-      );
-      expect(open.length).toBe(3);
-      for (const connections of open) expect(connections).toBeGreaterThanOrEqual(2);
-      await client.shutdown();
+      loads = [
+        startLoad("node.js", WORKERS, nodeJs),
+        startPythonLoad("python", [await pythonPackage(...PYTHON_DRIVER)], PYTHON, [String(director.ports.cql)]),
+      ];
+      await goOn(50);
+      const { plan } = await scheduler.json<Accepted>("cluster", "restart", "demo");
+      await planDone(plan, 8 * MINUTE);
+      await goOn(50);
+      expect(failures()).toEqual([]);
+      expect((await director.metric("backend_failures_total")).every((count) => count === 0)).toBe(true);
     },
-    TEST_DEADLINE_MS,
+    9 * MINUTE,
   );
 
   test(
-    "under load loses only what is under way on a node that is killed, and gets it back when it is back",
+    "lose nothing while the scheduler is away",
     async () => {
-      const client = await connect();
-      const failures: number[] = [];
-      let done = 0;
-      const over = new AbortController();
-      const work = async (id: number): Promise<void> => {
-        while (!over.signal.aborted)
-          await client.execute("SELECT * FROM node.rows WHERE id = ?", [id], { prepare: true }).then(
-            () => (done += 1),
-            () => failures.push(performance.now()),
-          );
-      };
-      const workers = Array.from({ length: 16 }, (_, id) => work(id));
-      await until("it works", async () => await Promise.resolve(done > 1000));
-      const [, , victim] = cassandra.nodes;
-      const killedMs = performance.now();
-      await victim?.kill();
-      await until("the node is missed", async () => (await states()).includes("down"));
-      const [before, failed] = [done, failures.length];
-      await until("it works without the node", async () => await Promise.resolve(done > before + 1000));
-      await victim?.start();
-      await until("all nodes are back", async () => (await states()).every((state) => state === "up"));
-      over.abort();
-      await Promise.all(workers);
-      // At most what 16 workers had under way, and all of that within a second of the kill.
-      expect(failed).toBeLessThanOrEqual(16);
-      expect(failures.length).toBe(failed);
-      for (const failedMs of failures) expect(failedMs - killedMs).toBeLessThan(1000);
-      await client.shutdown();
+      await scheduler.kill();
+      const untilMs = Date.now() + AWAY_MS;
+      while (Date.now() < untilMs) await goOn(50);
+      expect(await director.states()).toEqual(["up", "up", "up"]);
+      expect(failures()).toEqual([]);
+      await scheduler.restart();
     },
-    TEST_DEADLINE_MS,
+    3 * MINUTE,
+  );
+
+  test(
+    "lose only what a node had under way that is killed, and go on within a second",
+    async () => {
+      const killedMs = Date.now();
+      process.kill(await cassandra("ringmaster-demo-2"), "SIGKILL");
+      await goOn(100);
+      const killed = loads.flatMap((load) => load.failures());
+      // Each worker has one request under way at a time.
+      expect(killed.length).toBeLessThanOrEqual(2 * WORKERS);
+      for (const { askedMs, error } of killed) expect([askedMs - killedMs < 1000, error]).toEqual([true, error]);
+      for (const load of loads) await load.stop();
+      expect(loads.flatMap((load) => load.failures())).toEqual(killed);
+    },
+    3 * MINUTE,
   );
 });
