@@ -3,7 +3,7 @@ import type { Reason } from "../std/reason.ts";
 import { infeasible, isFeasible, type AgentOffer, type Scene } from "./feasible.ts";
 import { needOf } from "./launch.ts";
 import { databaseOf } from "./members.ts";
-import { inOrder, Ranking } from "./rank.ts";
+import { Order, Ranking } from "./rank.ts";
 import type { ClusterState, Explanation, NodeRecord, State } from "./state.ts";
 import { Tally } from "./tally.ts";
 
@@ -14,7 +14,7 @@ export class Placement {
   readonly #open: Map<string, AgentOffer>;
   readonly #offered = new Tally(() => this.#open.values().map(({ fields }) => fields));
   readonly #searches = new Map<string, Search>();
-  #order: readonly AgentOffer[] | undefined;
+  #order: Order | undefined;
   #ports: Set<number> | undefined;
 
   constructor(agents: ReadonlyMap<string, AgentOffer>) {
@@ -66,7 +66,7 @@ export class Placement {
     const key = node.replaces === undefined ? cluster.record.spec.name : node.id;
     const known = this.#searches.get(key);
     if (known !== undefined) return known;
-    this.#order ??= inOrder(this.#open.values(), nodesByAgent(state));
+    this.#order ??= new Order(this.#open.values(), nodesByAgent(state));
     const search = new Search(cluster, node.replaces, this.#order, this.#offered, nowMs);
     this.#searches.set(key, search);
     return search;
@@ -86,13 +86,7 @@ class Search {
   readonly #explanations = new Map<Explanation | undefined, Explanation>();
   #isOver = false;
 
-  constructor(
-    cluster: ClusterState,
-    replaces: NodeRecord["replaces"],
-    order: readonly AgentOffer[],
-    offered: Tally,
-    nowMs: number,
-  ) {
+  constructor(cluster: ClusterState, replaces: NodeRecord["replaces"], order: Order, offered: Tally, nowMs: number) {
     const { spec } = cluster.record;
     this.cluster = spec.name;
     this.#placed = [...cluster.nodes.values()].filter(({ id, place }) => place !== undefined && id !== replaces?.node);

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ClusterSpec } from "../databases/cluster.ts";
 import type { AgentOffer } from "./feasible.ts";
-import { inOrder, rackOn, Ranking } from "./rank.ts";
+import { Order, rackOn, Ranking } from "./rank.ts";
 import type { NodeRecord } from "./state.ts";
 import { Tally } from "./tally.ts";
 
@@ -35,7 +35,7 @@ test("the best agent has the fewest nodes in its rack, then on its host, then of
         );
         const onAgent = new Map(rows.map(({ others }, index) => [`a${index}`, others]));
         const allowed = new Set(rows.flatMap(({ mayDo }, index) => (mayDo ? [`a${index}`] : [])));
-        const ranking = new Ranking(inOrder(agents, onAgent), spec, placed.slice(0, 3));
+        const ranking = new Ranking(new Order(agents, onAgent), spec, placed.slice(0, 3));
         for (const node of placed.slice(3)) ranking.add(node);
         const score = (agent: AgentOffer): readonly number[] => [
           placed.filter(({ rack }) => rack === rackOn(spec, agent.fields)).length,
