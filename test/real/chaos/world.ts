@@ -1,0 +1,182 @@
+// What chaos is made in: a real Mesos, a real ZooKeeper, two schedulers and a Cassandra cluster of three nodes.
+import { mkdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import type { ClusterView, EndpointsView, NodeView } from "../../../src/databases/api.ts";
+import { cassandraPackage } from "../cassandra/package.ts";
+import { SMALL_PROFILE } from "../cassandra/small-profile.ts";
+import { startMesos, type Mesos } from "../mesos/mesos.ts";
+import { startScheduler, until, type Scheduler } from "../ringmaster.ts";
+import { startZookeeper, type Zookeeper } from "../zookeeper.ts";
+
+const CLUSTER = "chaos";
+const DEPLOY_MS = 420_000;
+const ANSWER_MS = 3_000;
+
+/** Processes of one node that agents of ours started. */
+export type NodeProcesses = { readonly cassandra: readonly number[]; readonly executor: readonly number[] };
+
+export class World {
+  readonly mesos: Mesos;
+  readonly zookeeper: Zookeeper;
+  readonly schedulers: readonly Scheduler[];
+
+  private constructor(mesos: Mesos, zookeeper: Zookeeper, schedulers: readonly Scheduler[]) {
+    this.mesos = mesos;
+    this.zookeeper = zookeeper;
+    this.schedulers = schedulers;
+  }
+
+  /** Starts everything; logs, sandboxes and volumes lie in `directory`. */
+  static async start(directory: string): Promise<World> {
+    const begun: { stop: () => Promise<void> }[] = [];
+    try {
+      const mesos = await startMesos({ agents: 3, work: join(directory, "mesos") });
+      begun.push(mesos);
+      const zookeeper = await startZookeeper();
+      begun.push(zookeeper);
+      const schedulers: Scheduler[] = [];
+      for (const name of ["a", "b"]) {
+        const own = join(directory, `scheduler-${name}`);
+        await mkdir(own, { recursive: true });
+        const flags = ["--drain", "1"];
+        const scheduler = await startScheduler({ mesos: mesos.url, directory: own, store: zookeeper.url(), flags });
+        begun.push(scheduler);
+        schedulers.push(scheduler);
+      }
+      return new World(mesos, zookeeper, schedulers);
+    } catch (error) {
+      for (const part of begun.toReversed()) await part.stop();
+      throw error;
+    }
+  }
+
+  /** Ends everything that was started. */
+  async stop(): Promise<void> {
+    for (const scheduler of this.schedulers) {
+      send(scheduler.pid(), "SIGCONT");
+      await scheduler.kill();
+    }
+    await this.mesos.stop();
+    await this.zookeeper.stop();
+  }
+
+  /** Brings the cluster up; gives where its nodes are, which does not change. */
+  async deploy(): Promise<EndpointsView["nodes"]> {
+    const { archive } = await cassandraPackage();
+    const body = {
+      name: CLUSTER,
+      database: "cassandra",
+      version: "5.0.4",
+      package: `file://${archive}`,
+      nodes: 3,
+      resources: { cpus: 0.5, memMb: 768, diskMb: 2048 },
+      constraints: "hostname:UNIQUE",
+      rackAttribute: "rack",
+      settings: SMALL_PROFILE,
+    };
+    await until("a scheduler takes the cluster", 60_000, async () => {
+      const url = `${this.schedulers[0]?.url()}/api/v1/clusters`;
+      const response = await fetch(url, { method: "POST", body: JSON.stringify(body) });
+      if (!response.ok && response.status !== 409) throw new Error(await response.text());
+      return true;
+    });
+    await until("the cluster runs", DEPLOY_MS, async () => (await this.clusterView()).status === "running");
+    return (await this.#ask<EndpointsView>(`clusters/${CLUSTER}/endpoints`)).nodes;
+  }
+
+  clusterView(): Promise<ClusterView> {
+    return this.#ask<ClusterView>(`clusters/${CLUSTER}`);
+  }
+
+  async nodes(): Promise<readonly NodeView[]> {
+    return (await this.#ask<{ readonly nodes: readonly NodeView[] }>(`clusters/${CLUSTER}/nodes`)).nodes;
+  }
+
+  /** The scheduler that leads; undefined while none does. */
+  async leader(): Promise<Scheduler | undefined> {
+    const found = await Promise.all(
+      this.schedulers.map(async (scheduler) => {
+        const health = await get<{ readonly leader: boolean }>(`${scheduler.url()}/health`).catch(() => undefined);
+        return health?.leader === true ? scheduler : undefined;
+      }),
+    );
+    return found.find((scheduler) => scheduler !== undefined);
+  }
+
+  /** Begins an operator's restart of a node. */
+  async restartNode(node: string): Promise<void> {
+    const leader = await this.leader();
+    const response = await fetch(`${leader?.url()}/api/v1/clusters/${CLUSTER}/nodes/${node}/restart`, {
+      method: "POST",
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    if (!response.ok) throw new Error(await response.text());
+  }
+
+  /** The database and executor processes below our own agents, by node id. */
+  async processes(): Promise<ReadonlyMap<string, NodeProcesses>> {
+    const found = new Map<string, { cassandra: number[]; executor: number[] }>();
+    for (const pid of await this.mesos.processes()) {
+      const [command, folder] = await Promise.all([
+        readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
+        readlink(`/proc/${pid}/cwd`).catch(() => ""),
+      ]);
+      const argv = command.split("\0");
+      const id = /\/executors\/(.+?)\.\d+\//.exec(`${folder}/`)?.[1];
+      const node = id === undefined ? undefined : (found.get(id) ?? { cassandra: [], executor: [] });
+      if (id === undefined || node === undefined) continue;
+      found.set(id, node);
+      if (argv.some((word) => word.endsWith("CassandraDaemon")) && argv[0]?.endsWith("java") === true)
+        node.cassandra.push(pid);
+      else if (argv[0]?.endsWith("ringmaster") === true && argv[1] === "executor") node.executor.push(pid);
+    }
+    return found;
+  }
+
+  /** Everything that is not as it was asked for; empty: all is. */
+  async wounds(): Promise<readonly string[]> {
+    const leader = await this.leader();
+    if (leader === undefined) return ["no scheduler leads"];
+    const [cluster, nodes, metrics] = await Promise.all([
+      get<ClusterView>(`${leader.url()}/api/v1/clusters/${CLUSTER}`),
+      get<{ readonly nodes: readonly NodeView[] }>(`${leader.url()}/api/v1/clusters/${CLUSTER}/nodes`),
+      fetch(`${leader.url()}/metrics`).then((response) => response.text()),
+    ]);
+    const wounds = nodes.nodes
+      .filter(({ phase, healthy }) => phase !== "running" || !healthy)
+      .map(({ id, phase }) => `${id} is ${phase}`);
+    if (cluster.status !== "running") wounds.push(`the cluster is ${cluster.status}`);
+    if (cluster.activePlans.length > 0) wounds.push(`plans ${cluster.activePlans.join(", ")} are at work`);
+    if (!metrics.includes("ringmaster_mesos_connected 1")) wounds.push("the leader has no Mesos");
+    if (!metrics.includes("ringmaster_unreconciled_tasks 0")) wounds.push("tasks are of unknown state");
+    return wounds;
+  }
+
+  /** Asks whoever answers, leader or standby. */
+  async #ask<T>(path: string): Promise<T> {
+    const errors: unknown[] = [];
+    for (const scheduler of this.schedulers) {
+      try {
+        return await get<T>(`${scheduler.url()}/api/v1/${path}`);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    throw new AggregateError(errors, `No scheduler answers ${path}: ${errors.map(String).join("; ")}`);
+  }
+}
+
+async function get<T>(url: string): Promise<T> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+/** A signal to a process of ours that may have ended by itself. */
+export function send(pid: number, signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error) || error.code !== "ESRCH") throw error;
+  }
+}

@@ -1,0 +1,131 @@
+// A client that writes numbered rows at QUORUM through any node that answers, and remembers every one that was acknowledged.
+import { Client, policies, types } from "cassandra-driver";
+import type { EndpointsView } from "../../../src/databases/api.ts";
+import { until } from "../ringmaster.ts";
+
+type Node = EndpointsView["nodes"][number];
+
+const WORKERS = 4;
+/** Between two rows of a worker: the machine has other work to do. */
+const PAUSE_MS = 20;
+const ANSWER_MS = 5_000;
+const PAGE = 500;
+
+/** A client of this node alone that never gives up on it. */
+function clientOf(node: Node): Client {
+  const contact = `${node.hostname}:${node.ports["native"]}`;
+  const { loadBalancing, reconnection, retry } = policies;
+  return new Client({
+    contactPoints: [contact],
+    localDataCenter: "dc1",
+    queryOptions: { consistency: types.consistencies.quorum },
+    socketOptions: { readTimeout: ANSWER_MS, connectTimeout: ANSWER_MS },
+    policies: {
+      loadBalancing: new loadBalancing.AllowListPolicy(new loadBalancing.RoundRobinPolicy(), [contact]),
+      reconnection: new reconnection.ConstantReconnectionPolicy(500),
+      retry: new retry.FallthroughRetryPolicy(),
+    },
+  });
+}
+
+export class Writer {
+  readonly #clients: readonly Client[];
+  readonly #acknowledged: number[] = [];
+  readonly #workers: Promise<void>[] = [];
+  #next = 0;
+  #stopped = false;
+  #lastMs = performance.now();
+  #longestGapMs = 0;
+  #failures = 0;
+
+  constructor(nodes: readonly Node[]) {
+    this.#clients = nodes.map(clientOf);
+  }
+
+  /** Makes the table, with a replica of every row on each of three nodes. */
+  async prepare(): Promise<void> {
+    for (const client of this.#clients) await until("a client is connected", 60_000, () => connected(client));
+    const [client] = this.#clients;
+    if (client === undefined) throw new Error("Cannot write: there is no node");
+    await client.execute(
+      "CREATE KEYSPACE IF NOT EXISTS chaos WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}",
+    );
+    await client.execute("CREATE TABLE IF NOT EXISTS chaos.rows (id int PRIMARY KEY, value text)");
+  }
+
+  start(): void {
+    this.#lastMs = performance.now();
+    for (let worker = 0; worker < WORKERS; worker++) this.#workers.push(this.#work(worker));
+  }
+
+  /** Ends the writing; what is on its way is waited for. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#workers);
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    for (const client of this.#clients) await client.shutdown().catch(() => undefined);
+  }
+
+  get figures(): { readonly acknowledged: number; readonly failures: number; readonly longestGapMs: number } {
+    const longestGapMs = Math.round(Math.max(this.#longestGapMs, this.#stopped ? 0 : performance.now() - this.#lastMs));
+    return { acknowledged: this.#acknowledged.length, failures: this.#failures, longestGapMs };
+  }
+
+  /** Whether every node, asked by itself, finds all three replicas at work. */
+  async isWhole(): Promise<boolean> {
+    const asked = this.#clients.map((client) =>
+      client.execute("SELECT value FROM chaos.rows WHERE id = 0", [], { consistency: types.consistencies.all }),
+    );
+    return (await Promise.allSettled(asked)).every(({ status }) => status === "fulfilled");
+  }
+
+  /** Numbers of acknowledged rows that a read of the whole table at QUORUM does not find as they were written. */
+  async lost(): Promise<readonly number[]> {
+    const [client] = this.#clients;
+    const found = new Set<number>();
+    let page: string | undefined;
+    do {
+      const asked = {
+        prepare: true,
+        fetchSize: PAGE,
+        readTimeout: 30_000,
+        ...(page === undefined ? {} : { pageState: page }),
+      };
+      const result = await client?.execute("SELECT id, value FROM chaos.rows", [], asked);
+      for (const row of result?.rows ?? [])
+        if (row["value"] === valueOf(Number(row["id"]))) found.add(Number(row["id"]));
+      page = result?.pageState;
+    } while (page !== undefined && page !== null);
+    return this.#acknowledged.filter((id) => !found.has(id));
+  }
+
+  async #work(worker: number): Promise<void> {
+    for (let turn = worker; !this.#stopped; turn++) {
+      const id = this.#next++;
+      const client = this.#clients[turn % this.#clients.length];
+      try {
+        await client?.execute("INSERT INTO chaos.rows (id, value) VALUES (?, ?)", [id, valueOf(id)], { prepare: true });
+        this.#acknowledged.push(id);
+        const nowMs = performance.now();
+        this.#longestGapMs = Math.max(this.#longestGapMs, nowMs - this.#lastMs);
+        this.#lastMs = nowMs;
+      } catch {
+        // The row may be there or not: nobody was told that it is.
+        this.#failures += 1;
+      }
+      await Bun.sleep(PAUSE_MS);
+    }
+  }
+}
+
+async function connected(client: Client): Promise<boolean> {
+  await client.connect();
+  return true;
+}
+
+function valueOf(id: number): string {
+  return `row ${id}`;
+}
