@@ -23,6 +23,36 @@ export type Running = {
   answered: boolean;
 };
 
+/** A request of at most so many bytes is kept until it is answered, so that it can be sent again. */
+const KEPT_MAX_BYTES = 64 * 1024;
+
+/** `id`: not used before. `bytes`: what was read of it so far. */
+export function newRunning(id: number, rule: Request, bytes: Uint8Array): Running {
+  return {
+    ...{ id, rule, startedMs: performance.now(), attempt: undefined, stream: false, answered: false },
+    kept: [bytes],
+    keptBytes: bytes.length,
+  };
+}
+
+/** Keeps more of it, all until it is being `sent`. */
+export function keep(running: Running, bytes: Uint8Array, sent: boolean): void {
+  if (running.kept === undefined) return;
+  running.kept.push(bytes.slice());
+  running.keptBytes += bytes.length;
+  if (sent) forgetLong(running);
+}
+
+/** It was sent: one that is too long is not kept. */
+export function forgetLong(running: Running): void {
+  if (running.keptBytes > KEPT_MAX_BYTES) running.kept = undefined;
+}
+
+/** Whether another node may be asked instead of one that is gone. */
+export function mayBeSentAgain({ answered, kept, rule }: Running): boolean {
+  return !answered && kept !== undefined && rule.safe;
+}
+
 /** A client's connection. */
 export class Client extends Side {
   readonly reader = new FrameReader();
@@ -37,4 +67,10 @@ export class Client extends Side {
   ended = false;
   /** Its next request waits until it has read its last answer. */
   behind = false;
+
+  /** So many bytes of it went to a backend. */
+  count(bytes: number): void {
+    this.bytes += bytes;
+    this.meter.bytes += bytes;
+  }
 }

@@ -2,7 +2,7 @@
 import type { Socket, TCPSocketListener } from "bun";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import { refusalBytes } from "../words.ts";
-import { type BackendFigures, countRefusal, type Unheard } from "./figures.ts";
+import { type BackendFigures, countConnectError, countFailure, countRefusal, type Unheard } from "./figures.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, join, type Owner, PUMP, put, Side } from "./pump.ts";
 import { dial, holdEarly, listen, release } from "./sockets.ts";
@@ -171,10 +171,7 @@ export class Connections implements Traffic {
   #notConnected(connection: Connection, side: Side, detail: string): void {
     const { attempt, address } = connection;
     if (connection.backend !== side || attempt === undefined) return;
-    const figures = this.#desk.figuresAt(address);
-    figures.connectErrors += 1;
-    figures.lastError = detail;
-    figures.lastErrorMs = Date.now();
+    countConnectError(this.#desk.figuresAt(address), detail);
     this.#connecting.delete(connection);
     connection.attempt = undefined;
     connection.backend = undefined;
@@ -199,12 +196,7 @@ export class Connections implements Traffic {
     connection.backend = undefined;
     connection.backendSocket = undefined;
     const asked = connection.client.bytes > 0 && side.bytes === 0 && connection.clientSocket !== undefined;
-    if (asked) {
-      const figures = this.#desk.figuresAt(address);
-      figures.failures += 1;
-      figures.lastError = error?.message ?? "closed without an answer";
-      figures.lastErrorMs = Date.now();
-    }
+    if (asked) countFailure(this.#desk.figuresAt(address), error?.message ?? "closed without an answer");
     this.#desk.tell({ type: "closed", address, outcome: asked ? "failed" : side.bytes > 0 ? "answered" : "unasked" });
   }
 

@@ -7,7 +7,7 @@ import type { Taken } from "../cql/server.ts";
 import { Statements } from "../cql/statements.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import { tune } from "./connections.ts";
-import { countRefusal, type Unheard } from "./figures.ts";
+import { countConnectError, countFailure, countRefusal, type Unheard } from "./figures.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, put, type Side } from "./pump.ts";
 import { dial, listen } from "./sockets.ts";
@@ -299,10 +299,7 @@ export class Conversations implements Traffic {
   #notTaken(line: Line, detail: string): void {
     if (line.over || line.talk.next !== line) return;
     const { talk, address, attempt } = line;
-    const figures = this.#desk.figuresAt(address);
-    figures.connectErrors += 1;
-    figures.lastError = detail;
-    figures.lastErrorMs = Date.now();
+    countConnectError(this.#desk.figuresAt(address), detail);
     this.#coming.delete(line);
     line.over = true;
     line.socket?.terminate();
@@ -347,7 +344,7 @@ export class Conversations implements Traffic {
       return;
     }
     const failed = server?.asked === true;
-    if (failed) this.#failed(line);
+    if (failed) countFailure(this.#desk.figuresAt(line.address), "closed without an answer");
     const lost = server === undefined || talk.ended ? undefined : talk.conversation.lost(server);
     this.#over(line, failed ? "failed" : "answered");
     if (talk.socket === undefined) return;
@@ -374,13 +371,6 @@ export class Conversations implements Traffic {
     talk.socket.pause();
     if (talk.next === undefined && !talk.waits) this.#seek(talk);
     else this.#settle(talk);
-  }
-
-  #failed(line: Line): void {
-    const figures = this.#desk.figuresAt(line.address);
-    figures.failures += 1;
-    figures.lastError = "closed without an answer";
-    figures.lastErrorMs = Date.now();
   }
 
   /** Ends the client's connection and its backends' at once. */

@@ -57,6 +57,20 @@ export function countRefusal(figures: Figures, why: Refusal | Unheard): void {
   figures.refusals.set(why, (figures.refusals.get(why) ?? 0) + 1);
 }
 
+/** It did not take a connection. */
+export function countConnectError(figures: BackendFigures, detail: string): void {
+  figures.connectErrors += 1;
+  figures.lastError = detail;
+  figures.lastErrorMs = Date.now();
+}
+
+/** It ended a connection, or a request, without an answer. */
+export function countFailure(figures: BackendFigures, detail: string): void {
+  figures.failures += 1;
+  figures.lastError = detail;
+  figures.lastErrorMs = Date.now();
+}
+
 /** The figures of a backend, new ones when it has none yet. */
 export function figuresOf(figures: Figures, address: string, node: string): BackendFigures {
   const found = figures.backends.get(address);

@@ -3,8 +3,10 @@ import type { Socket } from "bun";
 import type { Target } from "../state.ts";
 import { FrameReader } from "../riak/frames.ts";
 import { tune } from "./connections.ts";
+import { countConnectError } from "./figures.ts";
+import type { Desk } from "./proxy.ts";
 import { type Meter, type Owner, Side } from "./pump.ts";
-import { type BackendTls, dial } from "./sockets.ts";
+import { dial } from "./sockets.ts";
 
 /** Connections that rest for longer are closed. */
 const REST_MS = 60_000;
@@ -33,35 +35,69 @@ export type LinkHandlers = {
   readonly error: (socket: Socket<Side>) => void;
 };
 
+/** A link on its way: what is done once it is there, or is not. */
+type Dialing = {
+  readonly link: Link;
+  readonly sinceMs: number;
+  readonly joined: (link: Link) => void;
+  readonly failed: (detail: string) => void;
+};
+
 export class Links {
+  readonly #owner: Owner;
+  readonly #desk: Desk;
   readonly #handlers: LinkHandlers;
-  readonly #tls: BackendTls | undefined;
+  readonly #dialing = new Set<Dialing>();
   readonly #resting = new Map<string, Link[]>();
   readonly #all = new Set<Link>();
   /** Addresses whose links are closed instead of being laid to rest. */
   readonly #draining = new Set<string>();
 
-  constructor(handlers: LinkHandlers, tls: BackendTls | undefined) {
+  constructor(owner: Owner, desk: Desk, handlers: LinkHandlers) {
+    this.#owner = owner;
+    this.#desk = desk;
     this.#handlers = handlers;
-    this.#tls = tls;
   }
 
-  /** A link that rests, the one that rested shortest. */
-  take(address: string): Link | undefined {
+  /** A link to the backend: the one that rested shortest, or a new one. Exactly one of the two is called. */
+  take(target: Target, joined: Dialing["joined"], failed: Dialing["failed"]): void {
+    const { address } = target;
     this.#draining.delete(address);
-    return this.#resting.get(address)?.pop();
+    const rested = this.#resting.get(address)?.pop();
+    if (rested !== undefined) {
+      joined(rested);
+      return;
+    }
+    const link = new Link(this.#owner, this.#desk.figuresAt(address).sent, address);
+    const dialing: Dialing = { link, sinceMs: performance.now(), joined, failed };
+    this.#dialing.add(dialing);
+    dial(
+      target,
+      link,
+      this.#handlers,
+      this.#desk.options.backendTls,
+      (socket) => this.#dialed(dialing, socket),
+      (detail) => this.#notDialed(dialing, detail),
+    );
   }
 
-  /** Connects a new link. Exactly one of the two is called, unless the link is given up. */
-  dial(link: Link, target: Target, connected: () => void, failed: (detail: string) => void): void {
-    this.#draining.delete(target.address);
-    const opened = (socket: Socket<Side>): void => {
-      tune(socket);
-      link.socket = socket;
-      this.#all.add(link);
-      connected();
-    };
-    dial(target, link, this.#handlers, this.#tls, opened, failed);
+  #dialed(dialing: Dialing, socket: Socket<Side>): void {
+    if (!this.#dialing.delete(dialing)) {
+      socket.terminate();
+      return;
+    }
+    const { link, sinceMs, joined } = dialing;
+    this.#desk.figuresAt(link.address).connectSeconds.observe((performance.now() - sinceMs) / 1000);
+    tune(socket);
+    link.socket = socket;
+    this.#all.add(link);
+    joined(link);
+  }
+
+  #notDialed(dialing: Dialing, detail: string): void {
+    if (!this.#dialing.delete(dialing)) return;
+    countConnectError(this.#desk.figuresAt(dialing.link.address), detail);
+    dialing.failed(detail);
   }
 
   rest(link: Link, nowMs: number): void {
@@ -101,6 +137,10 @@ export class Links {
   }
 
   tick(nowMs: number): void {
+    const { connectTimeoutMs } = this.#desk.options;
+    for (const dialing of this.#dialing)
+      if (nowMs - dialing.sinceMs > connectTimeoutMs)
+        this.#notDialed(dialing, `no connection within ${connectTimeoutMs} ms`);
     for (const [address, resting] of this.#resting) {
       const tired = resting.filter(({ restsSinceMs }) => nowMs - restsSinceMs > REST_MS);
       if (tired.length === 0) continue;

@@ -1,24 +1,18 @@
 // Traffic by requests, for Riak's protocol buffers: every request of a client goes to the backend that has least to do, over
 // connections that clients share. Frames pass through as they come; only their heads are read.
 import type { Socket, TCPSocketListener } from "bun";
-import { ERROR, errorFrame, type Request } from "../riak/codes.ts";
-import { FRAME_MAX_BYTES, isStream, readAnswers, readRequest } from "../riak/exchange.ts";
+import { errorFrame, type Request } from "../riak/codes.ts";
+import { FRAME_MAX_BYTES, isServiceGone, isStream, readAnswers, readRequest } from "../riak/exchange.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
-import { Client, type Running } from "./client.ts";
+import { Client, forgetLong, keep, mayBeSentAgain, newRunning, type Running } from "./client.ts";
 import { tune } from "./connections.ts";
-import { countRefusal } from "./figures.ts";
+import { countFailure, countRefusal } from "./figures.ts";
 import { Link, Links } from "./links.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { drained, finish, type Owner, PUMP, put, type Side } from "./pump.ts";
 import { listen } from "./sockets.ts";
 
-/** A request of at most so many bytes is kept until it is answered, so that it can be sent again. */
-const KEPT_MAX_BYTES = 64 * 1024;
-/** What Riak says of a request that it knows, when its service has been taken away because it stops. */
-const SERVICE_GONE = "Unknown message code";
 const LOST = "The node ended the connection before it answered; whether it did what was asked is not known";
-
-type Dialing = { readonly link: Link; readonly attempt: Attempt; readonly startedMs: number };
 
 export class Requests implements Traffic, Owner {
   readonly #desk: Desk;
@@ -27,7 +21,6 @@ export class Requests implements Traffic, Owner {
   readonly #clients = new Set<Client>();
   /** By the running request's id. */
   readonly #running = new Map<number, Client>();
-  readonly #dialing = new Set<Dialing>();
   #ids = 0;
 
   constructor(desk: Desk) {
@@ -36,14 +29,14 @@ export class Requests implements Traffic, Owner {
       close: (socket: Socket<Side>, error?: Error) => this.#closed(socket, error),
       error: PUMP.error,
     };
-    const { hostname, port, clientTls, backendTls } = desk.options;
+    const { hostname, port, clientTls } = desk.options;
     const linkHandlers = {
       ...handlers,
       drain: drained,
       data: (socket: Socket<Side>, bytes: Uint8Array) => this.#answered(socket, bytes),
       end: (socket: Socket<Side>) => this.#linkEnded(socket),
     };
-    this.#links = new Links(linkHandlers, backendTls);
+    this.#links = new Links(this, desk, linkHandlers);
     const clientHandlers = {
       ...handlers,
       open: (socket: Socket<Side>) => this.#opened(socket),
@@ -76,12 +69,7 @@ export class Requests implements Traffic, Owner {
   }
 
   tick(): void {
-    const now = performance.now();
-    const { connectTimeoutMs } = this.#desk.options;
-    for (const dialing of this.#dialing)
-      if (now - dialing.startedMs > connectTimeoutMs)
-        this.#notDialed(dialing, `no connection within ${connectTimeoutMs} ms`);
-    this.#links.tick(now);
+    this.#links.tick(performance.now());
   }
 
   #opened(socket: Socket<Side>): void {
@@ -140,11 +128,7 @@ export class Requests implements Traffic, Owner {
 
   #begin(client: Client, socket: Socket<Side>, rule: Request, bytes: Uint8Array): void {
     this.#ids += 1;
-    client.running = {
-      ...{ id: this.#ids, rule, startedMs: performance.now(), attempt: undefined, stream: false, answered: false },
-      kept: [bytes],
-      keptBytes: bytes.length,
-    };
+    client.running = newRunning(this.#ids, rule, bytes);
     if (client.link !== undefined) {
       this.#send(client, client.running, client.link);
       return;
@@ -157,22 +141,13 @@ export class Requests implements Traffic, Owner {
   /** More of the running request. */
   #continue(client: Client, socket: Socket<Side>, running: Running, bytes: Uint8Array): void {
     const linkSocket = client.link?.socket;
-    if (running.kept !== undefined) {
-      running.kept.push(bytes.slice());
-      running.keptBytes += bytes.length;
-      if (linkSocket !== undefined && running.keptBytes > KEPT_MAX_BYTES) running.kept = undefined;
-    }
+    keep(running, bytes, linkSocket !== undefined);
     if (linkSocket === undefined) {
       socket.pause();
       return;
     }
-    this.#meter(client, bytes.length);
+    client.count(bytes.length);
     if (!put(linkSocket, bytes)) socket.pause();
-  }
-
-  #meter(client: Client, bytes: number): void {
-    client.bytes += bytes;
-    client.meter.bytes += bytes;
   }
 
   connect(attempt: Attempt, target: Target): void {
@@ -188,47 +163,25 @@ export class Requests implements Traffic, Owner {
     client.running.attempt = attempt;
     if (attempt.tried.length === 0)
       this.#desk.figures.queueSeconds.observe((performance.now() - client.running.startedMs) / 1000);
-    const link = this.#links.take(address);
-    if (link !== undefined) {
-      this.#join(client, client.running, link);
-      return;
-    }
-    const dialing = { link: new Link(this, figures.sent, address), attempt, startedMs: performance.now() };
-    this.#dialing.add(dialing);
-    this.#links.dial(
-      dialing.link,
+    this.#links.take(
       target,
-      () => this.#dialed(dialing),
-      (detail) => this.#notDialed(dialing, detail),
+      (link) => this.#taken(attempt, link),
+      (detail) => this.#notTaken(attempt, address, detail),
     );
   }
 
-  #dialed(dialing: Dialing): void {
-    const { link, attempt } = dialing;
-    if (!this.#dialing.delete(dialing)) {
-      link.socket?.terminate();
-      return;
-    }
-    const now = performance.now();
-    this.#desk.figuresAt(link.address).connectSeconds.observe((now - dialing.startedMs) / 1000);
+  #taken(attempt: Attempt, link: Link): void {
     const client = this.#running.get(attempt.client);
     if (client?.running !== undefined) {
       this.#join(client, client.running, link);
       return;
     }
-    this.#links.rest(link, now);
+    this.#links.rest(link, performance.now());
     this.#desk.tell({ type: "closed", address: link.address, outcome: "unasked" });
   }
 
-  #notDialed(dialing: Dialing, detail: string): void {
-    if (!this.#dialing.delete(dialing)) return;
-    const { address } = dialing.link;
-    const figures = this.#desk.figuresAt(address);
-    figures.connectErrors += 1;
-    figures.lastError = detail;
-    figures.lastErrorMs = Date.now();
-    if (this.#running.has(dialing.attempt.client))
-      this.#desk.tell({ type: "refused", attempt: dialing.attempt, address, detail });
+  #notTaken(attempt: Attempt, address: string, detail: string): void {
+    if (this.#running.has(attempt.client)) this.#desk.tell({ type: "refused", attempt, address, detail });
     else this.#desk.tell({ type: "closed", address, outcome: "unasked" });
   }
 
@@ -254,10 +207,10 @@ export class Requests implements Traffic, Owner {
     if (socket === undefined) return;
     let taken = true;
     for (const bytes of running.kept ?? []) {
-      this.#meter(client, bytes.length);
+      client.count(bytes.length);
       taken = put(socket, bytes);
     }
-    if (running.keptBytes > KEPT_MAX_BYTES) running.kept = undefined;
+    forgetLong(running);
     if (!taken) client.socket?.pause();
   }
 
@@ -338,8 +291,7 @@ export class Requests implements Traffic, Owner {
 
   /** A backend that has taken its services away: then another one is asked, if that is allowed. */
   #isGone(client: Client, running: Running, link: Link, bytes: Uint8Array): boolean {
-    if (link.reader.head?.code !== ERROR || running.kept === undefined || client.hold !== "free") return false;
-    if (!new TextDecoder("latin1").decode(bytes.subarray(0, 256)).includes(SERVICE_GONE)) return false;
+    if (running.kept === undefined || client.hold !== "free" || !isServiceGone(link.reader, bytes)) return false;
     this.#again(client, running, link, "it has taken its service away");
     link.socket?.terminate();
     return true;
@@ -351,15 +303,8 @@ export class Requests implements Traffic, Owner {
     link.client = undefined;
     client.link = undefined;
     client.peer = undefined;
-    this.#failed(address, detail);
+    countFailure(this.#desk.figuresAt(address), detail);
     if (running.attempt !== undefined) this.#desk.tell({ type: "refused", attempt: running.attempt, address, detail });
-  }
-
-  #failed(address: string, detail: string): void {
-    const figures = this.#desk.figuresAt(address);
-    figures.failures += 1;
-    figures.lastError = detail;
-    figures.lastErrorMs = Date.now();
   }
 
   /** The request is answered; a shared link is free for others. */
@@ -436,19 +381,13 @@ export class Requests implements Traffic, Owner {
       this.#desk.tell({ type: "closed", address, outcome: "answered" });
       return;
     }
-    if (
-      running !== undefined &&
-      !running.answered &&
-      running.kept !== undefined &&
-      running.rule.safe &&
-      hold === "free"
-    ) {
+    if (running !== undefined && hold === "free" && mayBeSentAgain(running)) {
       this.#again(client, running, link, "it ended the connection before it answered");
       return;
     }
     if (running !== undefined) {
       this.#running.delete(running.id);
-      this.#failed(address, "closed without an answer");
+      countFailure(this.#desk.figuresAt(address), "closed without an answer");
     }
     this.#desk.tell({ type: "closed", address, outcome: running === undefined ? "answered" : "failed" });
     // Without its state, or in the middle of an answer, the client cannot go on.

@@ -5,6 +5,9 @@ import type { FrameReader } from "./frames.ts";
 /** A longer frame is refused; Riak itself tolerates objects of some 50 MB. */
 export const FRAME_MAX_BYTES = 256 * 1024 * 1024;
 
+/** What Riak says of a request that it knows, when its service has been taken away because it stops. */
+const SERVICE_GONE = "Unknown message code";
+
 export type ReadRequest =
   /** Its head is not complete. */
   | { readonly type: "more" }
@@ -63,4 +66,9 @@ export function readAnswers(
     if (reader.complete && (reader.head?.code === ERROR || !stream || reader.flag)) return { at, over: true };
   }
   return { at, over: false };
+}
+
+/** Whether the answer that was just read, whole in `bytes`, says that the node does not serve any more. */
+export function isServiceGone({ head }: FrameReader, bytes: Uint8Array): boolean {
+  return head?.code === ERROR && new TextDecoder("latin1").decode(bytes.subarray(0, 256)).includes(SERVICE_GONE);
 }
