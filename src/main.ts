@@ -1,9 +1,10 @@
 // argv picks the mode. Nothing is loaded before it is asked for, so that the small modes start fast and stay small.
 import { version } from "../package.json";
+import { isDirectorWord } from "./cli/director-words.ts";
 
 type Mode = { main(args: readonly string[]): Promise<number> };
 
-async function load(mode: string | undefined): Promise<Mode | undefined> {
+async function load([mode, word]: readonly string[]): Promise<Mode | undefined> {
   switch (mode) {
     case "scheduler":
       return await import("./scheduler/io/main.ts");
@@ -12,7 +13,7 @@ async function load(mode: string | undefined): Promise<Mode | undefined> {
     case "cepmd":
       return await import("./cepmd/io/main.ts");
     case "director":
-      return await import("./director/io/main.ts");
+      return isDirectorWord(word) ? undefined : await import("./director/io/main.ts");
     default:
       return undefined;
   }
@@ -24,7 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(`ringmaster ${version}`);
     return 0;
   }
-  const mode = await load(args[0]);
+  const mode = await load(args);
   if (mode !== undefined) return await mode.main(args.slice(1));
   const cli: Mode = await import("./cli/main.ts");
   return await cli.main(args);

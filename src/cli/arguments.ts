@@ -1,6 +1,10 @@
 // What the commands' definitions share: readers of option values, examples in help, and the way from words to a Task.
 import { InvalidArgumentError } from "@commander-js/extra-typings";
+import { Failure } from "./failure.ts";
 import type { Task, View } from "./request.ts";
+
+/** The environment that the commands see. */
+export type Env = Readonly<Record<string, string | undefined>>;
 
 /** Where a command's action puts what is to be done. */
 export type Ask = (task: Task) => void;
@@ -76,4 +80,12 @@ export function collectedPort(
   const [, name, port] = /^([^=]+)=(\d{1,5})$/.exec(text) ?? [];
   if (name === undefined) throw new InvalidArgumentError(`Found "${text}", wanted NAME=PORT, e.g. native=9042.`);
   return { ...before, [name]: Number(port) };
+}
+
+/** A server's URL without a slash at its end; `source` is what said it. Throws a usage Failure for what is none. */
+export function urlOf(text: string, source: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:")
+    return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+  throw new Failure("usage", `Cannot read ${source}: found "${text}", wanted a URL such as http://127.0.0.1:8080`);
 }

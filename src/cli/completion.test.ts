@@ -21,7 +21,9 @@ async function offered(...line: readonly string[]): Promise<readonly string[]> {
 }
 
 test("bash offers commands, modes and options where they may stand", async () => {
-  expect(await offered("ringmaster", "c")).toEqual(["cluster", "completion", "cepmd"]);
+  expect(await offered("ringmaster", "c")).toEqual(["cluster", "config", "completion", "cepmd"]);
+  expect(await offered("ringmaster", "director", "con")).toEqual(["configure", "config"]);
+  expect(await offered("ringmaster", "director", "install", "demo", "--m")).toEqual(["--mem", "--marathon"]);
   expect(await offered("ringmaster", "cluster", "")).toEqual([
     ...["create", "list", "info", "endpoints", "wait-for-service", "update", "config", "config-advanced", "restart"],
     ...["add-node", "destroy"],

@@ -44,9 +44,12 @@ function placesOf(command: Described, path: string, inherited: readonly Word[]):
   const own = command.options.map((option) => ({ word: option.long ?? "", about: option.description }));
   const below = command.commands.map((inner) => ({ word: inner.name(), about: inner.summary() }));
   const choices = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
-  const options = command.helpGroup() === MODES_GROUP ? [] : [...own.filter(({ word }) => word !== ""), ...inherited];
+  const isMode = command.helpGroup() === MODES_GROUP;
+  const options = isMode ? [] : [...own.filter(({ word }) => word !== ""), ...inherited];
   const words = [...below, ...choices.map((word) => ({ word, about: "" })), ...options];
-  const inner = command.commands.flatMap((next) => placesOf(next, `${path} ${next.name()}`, options));
+  const inner = command.commands.flatMap((next) =>
+    placesOf(next, `${path} ${next.name()}`, isMode ? inherited : options),
+  );
   return [{ path, words }, ...inner];
 }
 

@@ -1,9 +1,11 @@
 // The command line: every command with its options, help and examples, read into a Request. Nothing is carried out here.
 import { Argument, Command, CommanderError } from "@commander-js/extra-typings";
-import { type Ask, examples } from "./arguments.ts";
+import { type Ask, type Env, examples, urlOf } from "./arguments.ts";
 import { addClusterCommands } from "./cluster-commands.ts";
 import { completionScript, MODES_GROUP, SHELLS } from "./completion.ts";
-import { EXIT, Failure } from "./failure.ts";
+import { addDirectorCommands } from "./director-commands.ts";
+import { EXIT } from "./failure.ts";
+import { addConfigCommands, addFrameworkApps } from "./framework-apps.ts";
 import { addFrameworkCommands } from "./framework-commands.ts";
 import { addNodeCommands } from "./node-commands.ts";
 import { addPlanCommands } from "./plan-commands.ts";
@@ -25,7 +27,9 @@ const MODES: Readonly<Record<string, string>> = {
 
 const ABOUT = `
 Environment:
-  RINGMASTER_URL  the scheduler's URL where --url is not given
+  RINGMASTER_URL           the scheduler's URL where --url is not given
+  RINGMASTER_DIRECTOR_URL  a director's admin API where --director is not given
+  RINGMASTER_MARATHON      Marathon's URL where --marathon is not given
 
 Exit codes:
   0  done
@@ -36,10 +40,10 @@ Exit codes:
 `;
 
 /** Reads the words after the program's name. Throws a usage Failure for a URL that is none. */
-export function readArguments(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Reading {
+export function readArguments(args: readonly string[], env: Env): Reading {
   const said = { out: "", err: "" };
   const asked: Task[] = [];
-  const program = programOf(said, (task) => void asked.push(task));
+  const program = programOf(said, (task) => void asked.push(task), env);
   try {
     program.parse(args, { from: "user" });
   } catch (error) {
@@ -62,15 +66,8 @@ function schedulerOf(flag: string | undefined, env: string | undefined): Pick<Re
   return { url, program: "ringmaster" };
 }
 
-function urlOf(text: string, source: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === "http:" || url?.protocol === "https:")
-    return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
-  throw new Failure("usage", `Cannot read ${source}: found "${text}", wanted a URL such as ${DEFAULT_URL}`);
-}
-
 /** The commands. What commander prints goes to `said`, what a command asks for to `ask`. */
-function programOf(said: { out: string; err: string }, ask: Ask) {
+function programOf(said: { out: string; err: string }, ask: Ask, env: Env) {
   const program = new Command("ringmaster")
     .exitOverride()
     .configureOutput({
@@ -95,7 +92,10 @@ function programOf(said: { out: string; err: string }, ask: Ask) {
   addClusterCommands(program.command("cluster"), ask);
   addNodeCommands(program.command("node"), ask);
   addPlanCommands(program.command("plan"), ask);
-  addFrameworkCommands(program.command("framework"), ask);
+  const framework = program.command("framework");
+  addFrameworkCommands(framework, ask);
+  addFrameworkApps(framework, ask, env);
+  addConfigCommands(program.command("config"), ask, env);
   program
     .command("completion")
     .summary("print the completion script of a shell")
@@ -103,7 +103,11 @@ function programOf(said: { out: string; err: string }, ask: Ask) {
     .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
     .addHelpText("after", examples("source <(ringmaster completion bash)", "ringmaster completion fish | source"))
     .action((shell) => void (said.out += completionScript(shell, program)));
-  for (const [mode, about] of Object.entries(MODES)) addMode(program.command(mode), about);
+  for (const [mode, about] of Object.entries(MODES)) {
+    const command = program.command(mode);
+    addMode(command, about);
+    if (mode === "director") addDirectorCommands(command, ask, env);
+  }
   return program;
 }
 

@@ -1,4 +1,5 @@
 // What a command line asks for: plain data, made by program.ts, carried out by io/run.ts.
+import type { AppFlags } from "./marathon.ts";
 
 /** What the flags of `cluster create` say. Only what was given is there: the scheduler has the defaults. */
 export type ClusterFlags = {
@@ -42,7 +43,8 @@ export type Place = string | { readonly node: string; readonly below: string };
 type Wait = { readonly waitMs?: number };
 
 /** What a `show` task prints, and so which shape of the API its answer has. */
-export type View = "clusters" | "cluster" | "endpoints" | "nodes" | "node" | "read" | "plans" | "plan" | "framework";
+export type View =
+  "clusters" | "cluster" | "endpoints" | "nodes" | "node" | "read" | "plans" | "plan" | "framework" | "value";
 
 export type Task =
   | { readonly type: "show"; readonly view: View; readonly path: Place }
@@ -83,6 +85,25 @@ export type Task =
   /** Of the framework. */
   | { readonly type: "register" }
   | ({ readonly type: "uninstall"; readonly yes: boolean; readonly force: boolean } & Wait)
+  /** Of a director that runs, at the URL of its admin API. */
+  | { readonly type: "directorRead"; readonly director: string; readonly read: string }
+  | {
+      readonly type: "directorConfigure";
+      readonly director: string;
+      readonly framework: string;
+      readonly cluster: string;
+    }
+  /** Prints the application, or gives it to Marathon. */
+  | { readonly type: "app"; readonly app: AppFlags; readonly marathon?: string }
+  | ({ readonly type: "appShow"; readonly as: "status" | "settings" } & AtMarathon)
+  | ({ readonly type: "appRemove" } & AtMarathon)
+  | ({ readonly type: "appWait"; readonly timeoutMs: number } & AtMarathon)
+  /** `about` is shown with the addresses. */
+  | ({ readonly type: "appEndpoints"; readonly about: Readonly<Record<string, string>> } & AtMarathon)
+  /** `at`: of the application's tasks instead of --url. */
+  | { readonly type: "waitForScheduler"; readonly at?: AtMarathon; readonly timeoutMs: number }
+  | { readonly type: "schedulerEndpoints"; readonly at?: AtMarathon }
+  | { readonly type: "local" }
   | { readonly type: "readConfig"; readonly config: Config }
   /** Without a file the setting is taken away. */
   | ({ readonly type: "writeConfig"; readonly config: Config; readonly file?: string } & Wait)
@@ -90,6 +111,9 @@ export type Task =
   | { readonly type: "waitForNode"; readonly node: string; readonly path: Place; readonly timeoutMs: number }
   | { readonly type: "waitForTransfers"; readonly node: string; readonly path: Place; readonly timeoutMs: number }
   | { readonly type: "follow"; readonly plan: string; readonly timeoutMs: number };
+
+/** An application: Marathon's URL, and its id there without the slash before it. */
+export type AtMarathon = { readonly marathon: string; readonly id: string };
 
 export type TaskOf<Type extends Task["type"]> = Extract<Task, { readonly type: Type }>;
 

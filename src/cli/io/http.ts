@@ -19,7 +19,14 @@ export type Ask = {
   readonly text?: string;
   /** How long the answer may take, if less than a minute. */
   readonly timeoutMs?: number;
+  /** Whom the URL names, if not the scheduler. */
+  readonly server?: Server;
 };
+
+/** A server as errors tell of it: what it is, and what says where it is. */
+export type Server = { readonly name: string; readonly hint: string };
+
+const SCHEDULER: Server = { name: "the scheduler", hint: "--url or RINGMASTER_URL" };
 
 type NodeRead = z.infer<typeof NodeReadSchema>;
 
@@ -40,7 +47,7 @@ export async function ask(request: Ask): Promise<Answer> {
 
 /** The same for what need not be JSON: the good answer's text. */
 export async function askText(request: Ask): Promise<string> {
-  const { url, method, path, body, text: plain, timeoutMs = TIMEOUT_MS } = request;
+  const { url, method, path, body, text: plain, timeoutMs = TIMEOUT_MS, server = SCHEDULER } = request;
   const type = plain === undefined ? "application/json" : "text/plain";
   const sent = plain ?? (body === undefined ? undefined : JSON.stringify(body));
   let status: number;
@@ -64,11 +71,14 @@ export async function askText(request: Ask): Promise<string> {
     text = await response.text();
   } catch (error) {
     const sentTo = at.startsWith(url) ? url : new URL(at).origin;
-    const message = `Cannot reach the scheduler at "${sentTo}": found ${whyText(error)}, wanted a "ringmaster scheduler" there (--url or RINGMASTER_URL says where)`;
+    const wanted = server === SCHEDULER ? 'a "ringmaster scheduler"' : "it";
+    const message = `Cannot reach ${server.name} at "${sentTo}": found ${whyText(error)}, wanted ${wanted} there (${server.hint} says where)`;
     throw new Failure("unreachable", message);
   }
-  if (status < 200 || status >= 300) throw await refusal(whatOf(request), status, text);
-  return text;
+  if (status >= 200 && status < 300) return text;
+  throw server === SCHEDULER
+    ? await refusal(whatOf(request), status, text)
+    : othersRefusal(request, server, status, text);
 }
 
 function whatOf({ method, path }: Ask): string {
@@ -112,6 +122,14 @@ async function refusal(what: string, status: number, text: string): Promise<Fail
     );
   const { title, detail, faults } = problem.data;
   return new Failure("refused", detail === "" ? title : detail, { faults, answer: text, status });
+}
+
+/** Marathon and directors say why in a field of their own. */
+function othersRefusal(request: Ask, { name }: Server, status: number, text: string): Failure {
+  const said = (jsonOf(text) ?? {}) as { readonly error?: unknown; readonly message?: unknown };
+  const why = [said.error, said.message].find((one) => typeof one === "string") ?? text.slice(0, 200);
+  const message = `Cannot ${whatOf(request)}: ${name} refused it with status ${status}: ${String(why)}`;
+  return new Failure("refused", message, { answer: text, status });
 }
 
 function noAnswerOfOurs(what: string, found: string, wanted: string, status?: number): Failure {

@@ -7,9 +7,19 @@ import { planPage } from "../plan-text.ts";
 import type { Request, TaskOf, View } from "../request.ts";
 import { clusterPage, clustersPage, endpointsPage, nodePage, nodesPage, plansPage, valuePage } from "../tables.ts";
 import { abort, changeBucketType, create, destroy, post, removeNode, update, writeConfig } from "./change.ts";
+import { configureDirector, readDirector, showLocal } from "./director.ts";
 import { findPath } from "./find.ts";
 import { register, uninstall } from "./framework.ts";
 import { type Answer, ask, askText, readAnswer, readNodeAnswer } from "./http.ts";
+import {
+  appEndpoints,
+  makeApp,
+  removeApp,
+  schedulerEndpoints,
+  showApp,
+  waitForApp,
+  waitForScheduler,
+} from "./marathon.ts";
 import { pageText, type Terminal } from "./terminal.ts";
 import { waitForNode, waitForPlan, waitForService, waitForTransfers } from "./wait.ts";
 
@@ -47,6 +57,26 @@ export async function carryOut(request: Request, terminal: Terminal): Promise<nu
       return await waitForNode(request, task, terminal);
     case "waitForTransfers":
       return await waitForTransfers(request, task, terminal);
+    case "directorRead":
+      return await readDirector(request, task, terminal);
+    case "directorConfigure":
+      return await configureDirector(request, task, terminal);
+    case "app":
+      return await makeApp(request, task, terminal);
+    case "appShow":
+      return await showApp(request, task, terminal);
+    case "appRemove":
+      return await removeApp(request, task, terminal);
+    case "appWait":
+      return await waitForApp(request, task, terminal);
+    case "appEndpoints":
+      return await appEndpoints(request, task, terminal);
+    case "waitForScheduler":
+      return await waitForScheduler(request, task, terminal);
+    case "schedulerEndpoints":
+      return await schedulerEndpoints(request, task, terminal);
+    case "local":
+      return showLocal(request, terminal);
     case "follow":
       return await waitForPlan(request, task.plan, task.timeoutMs, terminal, planPage);
   }
@@ -82,6 +112,8 @@ function viewPage(api: typeof Shapes, view: View, answer: Answer): Page {
       return readPage(readNodeAnswer(readAnswer(api.NodeReadSchema, answer), answer.text));
     case "plans":
       return plansPage(readAnswer(api.PlansViewSchema, answer).plans);
+    case "value":
+      return valuePage(answer.json);
     case "framework":
       return frameworkPage(readAnswer(api.FrameworkViewSchema, answer));
     case "plan":
