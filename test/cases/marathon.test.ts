@@ -58,8 +58,12 @@ test("A director's application starts a director of the cluster", () => {
 
 test("A scheduler's application starts a scheduler", () => {
   const flags = {
-    ...{ ...COMMON, mode: "scheduler", mesos: "zk://m1:2181,m2:2181/mesos", store: "zk://u:p@z1:2181/" },
-    ...{ artifactUri: "https://host/ringmaster", args: { "log-json": "", drain: "30" } },
+    ...COMMON,
+    mode: "scheduler",
+    mesos: "zk://m1:2181,m2:2181/mesos",
+    store: "zk://u:p@z1:2181/",
+    artifactUri: "https://host/ringmaster",
+    args: { "log-json": "", drain: "30" },
   } as const;
   const app = marathonApp(flags, "http://unused:1", "");
   const { name, mesos, store, http, advertise, artifactUri, drain, logJson } = readSchedulerFlags(wordsOf(app));
