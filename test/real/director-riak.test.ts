@@ -93,9 +93,11 @@ async function erlang(node: string): Promise<number> {
 /** Every load does so much more. */
 async function goOn(requests: number): Promise<void> {
   const before = loads.map((load) => load.done());
-  await until("the loads go on", MINUTE, () =>
-    Promise.resolve(loads.every((load, index) => load.done() >= (before[index] ?? 0) + requests)),
-  );
+  await until(`every load has ${requests} more answers`, MINUTE, () => {
+    const late = loads.filter((load, index) => load.done() < (before[index] ?? 0) + requests);
+    if (late.length === 0) return Promise.resolve(true);
+    throw new Error(late.map((load) => `${load.name}: ${load.done()}, ${load.failures().at(-1)?.error}`).join("; "));
+  });
 }
 
 function failures(): readonly string[] {
