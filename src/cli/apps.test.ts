@@ -1,6 +1,9 @@
-// The commands that ask a director or Marathon, against stand-ins for both.
+// The commands that ask a director or Marathon, and what else the original had, against stand-ins for all of them.
 import { afterEach, expect, test } from "bun:test";
-import { clusterView, problem, run, standIn, stopStandIns } from "./io/stand-in.ts";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { accepted, clusterView, nodeRead, problem, run, standIn, stopStandIns } from "./io/stand-in.ts";
 
 afterEach(stopStandIns);
 
@@ -193,4 +196,52 @@ test("config tells which servers are asked and which versions of Riak there are"
   expect(
     (await run(standIn({ "GET /api/v1/riak/versions": problem(503, "no") }), ["config", "riak-versions"])).code,
   ).toBe(1);
+});
+
+test("clusters are written to a file and made again of it; one that is refused ends with 1", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ringmaster-backup-"));
+  const file = join(folder, "clusters.json");
+  const clusters = { clusters: [await clusterView().json()] };
+  const scheduler = standIn({
+    "GET /api/v1/clusters": Response.json(clusters),
+    "PUT /api/v1/clusters": [
+      Response.json([{ name: "demo", success: true }]),
+      Response.json([{ name: "demo", success: false, reason: 'Cluster "demo" exists' }]),
+    ],
+  });
+  expect((await run(scheduler, ["cluster", "list", "--output-file", file])).out).toBe(
+    `1 cluster is written to "${file}"\n`,
+  );
+  expect(await Bun.file(file).json()).toEqual(clusters);
+  expect(await run(scheduler, ["cluster", "set", file])).toEqual({
+    code: 0,
+    out: 'Cluster "demo" is being created\n',
+    err: "",
+  });
+  expect(await run(scheduler, ["cluster", "set", file])).toEqual({
+    code: 1,
+    out: 'Cluster "demo": Cluster "demo" exists\n',
+    err: `ringmaster: Cannot make 1 of 1 clusters of "${file}"\n`,
+  });
+  expect(scheduler.calls.at(-1)?.body).toEqual(clusters);
+  await rm(folder, { recursive: true });
+});
+
+test("cluster wait-for-service waits for as many nodes as it is told", async () => {
+  const degraded = { status: "degraded", nodesRunning: 2 } as const;
+  const scheduler = standIn({ "GET /api/v1/clusters/demo": clusterView(degraded) });
+  const wait = ["cluster", "wait-for-service", "demo", "--timeout", "0.1"];
+  expect((await run(scheduler, [...wait, "--nodes", "2"])).out).toBe('Cluster "demo" is ready: 2 of 3 nodes run\n');
+  expect((await run(scheduler, [...wait, "--nodes", "3"])).code).toBe(4);
+  expect((await run(scheduler, wait)).code).toBe(4);
+});
+
+test("a bucket type is created and activated by one command", async () => {
+  const scheduler = standIn({
+    "GET /api/v1/clusters/demo/nodes/n1/reads/bucket-types": nodeRead("bucket-types", { bucket_types: [] }),
+    "POST /api/v1/clusters/demo/nodes/n1/operations/bucket-type-make": accepted(),
+  });
+  const create = ["node", "bucket-type", "create", "demo", "n1", "carts", '{"n_val":3}', "--activate"];
+  expect((await run(scheduler, create)).code).toBe(0);
+  expect(scheduler.calls.at(-1)?.body).toEqual({ type: "carts", props: '{"n_val":3}' });
 });

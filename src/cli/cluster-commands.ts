@@ -38,8 +38,21 @@ export function addClusterCommands(cluster: Command, ask: Ask): void {
     .command("list")
     .summary("list the clusters")
     .description("Lists the clusters.")
-    .addHelpText("after", examples("ringmaster cluster list", "ringmaster cluster list --json"))
-    .action(() => show(ask, "clusters", "clusters"));
+    .option("-o, --output-file <file>", "write them to a file, from which `cluster set` makes them again")
+    .addHelpText("after", examples("ringmaster cluster list", "ringmaster cluster list --output-file clusters.json"))
+    .action(({ outputFile: file }) => {
+      if (file === undefined) show(ask, "clusters", "clusters");
+      else ask({ type: "backup", file });
+    });
+  cluster
+    .command("set")
+    .summary("make the clusters of a file again, empty")
+    .description(
+      "Makes the clusters again that `cluster list --output-file` wrote, as they were asked for. Their data is not in the file.",
+    )
+    .argument("<file>", "the file")
+    .addHelpText("after", examples("ringmaster cluster set clusters.json"))
+    .action((file) => ask({ type: "restore", file }));
   cluster
     .command("info")
     .summary("show one cluster and what was asked for")
@@ -117,10 +130,14 @@ function addWaitForService(command: Command, ask: Ask): void {
     .summary("wait until all nodes of a cluster run")
     .description("Waits until all nodes of a cluster run, and tells on stderr how many do.")
     .argument("<name>", "name of the cluster")
+    .option("--nodes <count>", "wait only until so many run (default: all that were asked for)", wholeNumber)
     .option("--timeout <seconds>", `wait no longer than this (default: ${SERVICE_SECONDS})`, secondsAsMs)
-    .addHelpText("after", examples("ringmaster cluster wait-for-service demo --timeout 600"))
-    .action((name, { timeout }) =>
-      ask({ type: "waitForService", cluster: name, timeoutMs: timeout ?? SERVICE_SECONDS * 1000 }),
+    .addHelpText("after", examples("ringmaster cluster wait-for-service demo --nodes 2 --timeout 600"))
+    .action((name, { nodes, timeout }) =>
+      ask({
+        ...{ type: "waitForService", cluster: name, timeoutMs: timeout ?? SERVICE_SECONDS * 1000 },
+        ...(nodes === undefined ? {} : { nodes }),
+      }),
     );
 }
 

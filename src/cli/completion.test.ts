@@ -25,7 +25,18 @@ test("bash offers commands, modes and options where they may stand", async () =>
   expect(await offered("ringmaster", "director", "con")).toEqual(["configure", "config"]);
   expect(await offered("ringmaster", "director", "install", "demo", "--m")).toEqual(["--mem", "--marathon"]);
   expect(await offered("ringmaster", "cluster", "")).toEqual([
-    ...["create", "list", "info", "endpoints", "wait-for-service", "update", "config", "config-advanced", "restart"],
+    ...[
+      "create",
+      "list",
+      "set",
+      "info",
+      "endpoints",
+      "wait-for-service",
+      "update",
+      "config",
+      "config-advanced",
+      "restart",
+    ],
     ...["add-node", "destroy"],
     ...["--url", "--json", "--help"],
   ]);

@@ -67,6 +67,7 @@ export function addBucketTypeCommands(types: Command, ask: Ask): void {
   for (const [name, [more, summary, description, done]] of Object.entries(TYPE_CHANGES)) {
     const command = types.command(name);
     const props = more.length > 1 ? ` '{"props":{"allow_mult":true}}'` : "";
+    if (name === "create") command.option("--activate", "activate it, too, so that it can be used at once");
     withNode(command, ...more)
       .summary(summary)
       .description(`${description} Prints the id of the plan that does it.`)
@@ -77,12 +78,13 @@ export function addBucketTypeCommands(types: Command, ask: Ask): void {
         const at = readNode(command, words, ...more);
         const [type = "", props] = at.rest;
         if (props !== undefined) checkProps(command, props);
+        const { activate = false } = command.opts<{ readonly activate?: boolean }>();
         ask({
           type: "bucketType",
           change: name,
           bucketType: type,
           list: nodePlace(at, ["reads", "bucket-types"]),
-          path: operationPlace(at, `bucket-type-${name}`),
+          path: operationPlace(at, activate ? "bucket-type-make" : `bucket-type-${name}`),
           body: { type, ...(props === undefined ? {} : { props }) },
           begun: `Bucket type "${type}" is being ${done}`,
           ...waitOf(wait, timeout),

@@ -107,7 +107,11 @@ export type Task =
   | { readonly type: "readConfig"; readonly config: Config }
   /** Without a file the setting is taken away. */
   | ({ readonly type: "writeConfig"; readonly config: Config; readonly file?: string } & Wait)
-  | { readonly type: "waitForService"; readonly cluster: string; readonly timeoutMs: number }
+  /** Writes the clusters to a file, and makes those of one again. */
+  | { readonly type: "backup"; readonly file: string }
+  | { readonly type: "restore"; readonly file: string }
+  /** Without `nodes`: until all run that were asked for. */
+  | { readonly type: "waitForService"; readonly cluster: string; readonly nodes?: number; readonly timeoutMs: number }
   | { readonly type: "waitForNode"; readonly node: string; readonly path: Place; readonly timeoutMs: number }
   | { readonly type: "waitForTransfers"; readonly node: string; readonly path: Place; readonly timeoutMs: number }
   | { readonly type: "follow"; readonly plan: string; readonly timeoutMs: number };

@@ -73,6 +73,11 @@ function splitText(text: string): string[][] {
   return rows;
 }
 
+/** A constraint as the API shows it: what a cluster was made of makes it again. */
+function isShown(row: unknown): row is Readonly<Record<keyof Constraint, unknown>> {
+  return typeof row === "object" && row !== null && "field" in row && "operator" in row;
+}
+
 function readRows(rows: readonly unknown[], path: string): Read {
   const constraints: Constraint[] = [];
   const faults: Fault[] = [];
@@ -84,7 +89,10 @@ function readRows(rows: readonly unknown[], path: string): Read {
   return { constraints, faults };
 }
 
-function readRow(row: unknown, path: string): Constraint | Fault {
+function readRow(given: unknown, path: string): Constraint | Fault {
+  const row = isShown(given)
+    ? [given.field, given.operator, ...(given.parameter === undefined ? [] : [given.parameter])]
+    : given;
   const found = Array.isArray(row) ? row.join(":") : JSON.stringify(row);
   const fault = (wanted: string): Fault => ({ path, found: `"${found}"`, wanted });
   if (!Array.isArray(row) || row.length < 2 || row.length > 3)

@@ -51,3 +51,10 @@ test("a wrong part does not hide what is wrong with the others, down to the data
 test.each([[null], ["demo"], [[]], [7]])("%j is no body", (body) => {
   expect(readClusterSpec(body)).toHaveProperty("faults");
 });
+
+test("what a cluster was made of, as the API shows it, makes it again", () => {
+  const body = { ...BODY, constraints: "hostname:UNIQUE,rack:LIKE:r-[12]" };
+  const first = readClusterSpec(body);
+  if ("faults" in first) throw new Error(JSON.stringify(first.faults));
+  expect(readClusterSpec(JSON.parse(JSON.stringify(first.spec)))).toEqual(first);
+});

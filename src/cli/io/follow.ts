@@ -43,11 +43,12 @@ export async function followPlan(
   });
 }
 
-/** Waits until all nodes of a cluster run, and tells on stderr how many do. */
+/** Waits until all nodes of a cluster run, or so many, and tells on stderr how many do. */
 export async function followCluster(
   terminal: Terminal,
   url: string,
   cluster: string,
+  nodes: number | undefined,
   timeoutMs: number,
 ): Promise<Followed<ClusterView>> {
   const { ClusterViewSchema } = await import("../../databases/api.ts");
@@ -58,8 +59,13 @@ export async function followCluster(
     const now = `cluster ${view.name} is ${view.status}: ${view.nodesRunning} of ${view.nodesWanted} nodes run`;
     if (now !== before) terminal.err(pageText([now]));
     before = now;
-    return { view, over: view.status === "running" || view.status === "removing" };
+    return { view, over: isReady(view, nodes) || view.status === "removing" };
   });
+}
+
+/** Whether so many nodes of a cluster run; without a number, all that were asked for. */
+export function isReady({ status, nodesRunning }: ClusterView, nodes: number | undefined): boolean {
+  return nodes === undefined ? status === "running" : status !== "removing" && nodesRunning >= nodes;
 }
 
 /** Waits until the framework is uninstalled, and tells on stderr what is left. */
@@ -90,11 +96,11 @@ export async function followNode(
   let before = "";
   return await follow(terminal, url, path, timeoutMs, (answer) => {
     const view = readAnswer(NodeViewSchema, answer);
-    const isReady = view.phase === "running" && view.healthy;
-    const now = `node ${view.id} is ${view.phase}${view.phase === "running" && !isReady ? ", its probes fail" : ""}`;
+    const isNodeReady = view.phase === "running" && view.healthy;
+    const now = `node ${view.id} is ${view.phase}${view.phase === "running" && !isNodeReady ? ", its probes fail" : ""}`;
     if (now !== before) terminal.err(pageText([now]));
     before = now;
-    return { view, over: isReady || view.phase === "releasing" };
+    return { view, over: isNodeReady || view.phase === "releasing" };
   });
 }
 

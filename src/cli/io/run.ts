@@ -6,6 +6,7 @@ import type { Page } from "../page.ts";
 import { planPage } from "../plan-text.ts";
 import type { Request, TaskOf, View } from "../request.ts";
 import { clusterPage, clustersPage, endpointsPage, nodePage, nodesPage, plansPage, valuePage } from "../tables.ts";
+import { backup, restore } from "./backup.ts";
 import { abort, changeBucketType, create, destroy, post, removeNode, update, writeConfig } from "./change.ts";
 import { configureDirector, readDirector, showLocal } from "./director.ts";
 import { findPath } from "./find.ts";
@@ -51,6 +52,10 @@ export async function carryOut(request: Request, terminal: Terminal): Promise<nu
       return await readConfig(request, task, terminal);
     case "writeConfig":
       return await writeConfig(request, task, terminal);
+    case "backup":
+      return await backup(request, task, terminal);
+    case "restore":
+      return await restore(request, task, terminal);
     case "waitForService":
       return await waitForService(request, task, terminal);
     case "waitForNode":

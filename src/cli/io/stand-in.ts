@@ -115,6 +115,7 @@ export async function run(
       return await Promise.resolve(answer ?? "");
     },
     read: async (file) => await processTerminal.read(file),
+    write: async (file, text) => await processTerminal.write(file, text),
   };
   const code = await main(args, terminal);
   return { code, ...printed };

@@ -15,6 +15,8 @@ export type Terminal = {
   ask(question: string): Promise<string>;
   /** A file's text. Throws a usage Failure if it cannot be read. */
   read(file: string): Promise<string>;
+  /** Makes a file of the text. Throws a usage Failure if it cannot be written. */
+  write(file: string, text: string): Promise<void>;
 };
 
 /** A file that an operator writes is never larger; one that is, is not what was meant. */
@@ -38,6 +40,13 @@ export const processTerminal: Terminal = {
       return await source.text();
     } catch (error) {
       throw new Failure("usage", `Cannot read "${file}": ${error instanceof Error ? error.message : String(error)}`);
+    }
+  },
+  async write(file, text) {
+    try {
+      await Bun.write(file, text);
+    } catch (error) {
+      throw new Failure("usage", `Cannot write "${file}": ${error instanceof Error ? error.message : String(error)}`);
     }
   },
 };

@@ -6,7 +6,7 @@ import { planSummary } from "../plan-text.ts";
 import type { Request, TaskOf } from "../request.ts";
 import { transfersText } from "../transfers.ts";
 import { findPath } from "./find.ts";
-import { followCluster, followNode, followPlan, followTransfers } from "./follow.ts";
+import { followCluster, followNode, followPlan, followTransfers, isReady } from "./follow.ts";
 import { pageText, type Terminal } from "./terminal.ts";
 
 /** Follows a plan and shows how it stands at the end. */
@@ -33,10 +33,10 @@ export async function waitForService(
   task: TaskOf<"waitForService">,
   terminal: Terminal,
 ): Promise<number> {
-  const { view, text, over } = await followCluster(terminal, request.url, task.cluster, task.timeoutMs);
+  const { view, text, over } = await followCluster(terminal, request.url, task.cluster, task.nodes, task.timeoutMs);
   if (request.json) terminal.out(text);
   const summary = `${view.nodesRunning} of ${view.nodesWanted} nodes run`;
-  if (view.status === "running") {
+  if (isReady(view, task.nodes)) {
     if (!request.json) terminal.out(`Cluster "${view.name}" is ready: ${summary}`);
     return EXIT.ok;
   }

@@ -30,6 +30,7 @@ export const OPERATIONS: readonly string[] = [
   "bucket-type-create",
   "bucket-type-update",
   "bucket-type-activate",
+  "bucket-type-make",
   "cluster-clear",
   "settle",
 ];
@@ -62,6 +63,8 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
         : ring.bucketType(admin.operation.endsWith("update") ? "update" : "create", type, props);
     case "bucket-type-activate":
       return type === "" ? undefined : ring.activate(type);
+    case "bucket-type-make":
+      return type === "" ? undefined : [...ring.bucketType("create", type, props), ...ring.activate(type)];
     default:
       return undefined;
   }

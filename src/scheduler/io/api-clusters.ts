@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { ClustersViewSchema, ClusterViewSchema, EndpointsViewSchema } from "../../databases/api.ts";
 import { ClusterBodySchema } from "../../databases/spec.ts";
+import { faultText } from "../../std/reason.ts";
 import { endpointsOf } from "../endpoints.ts";
 import { clusterView, endpointsView } from "../views.ts";
 import {
@@ -121,6 +122,7 @@ function addChanges(app: Api, scheduler: ApiScheduler): void {
       throw new Refusal(400, "Cannot create a cluster: wanted a JSON object");
     return create(c, { ...asked, name: c.req.param("cluster") });
   });
+  addRestore(app, scheduler);
   app.openAPIRegistry.registerPath({
     method: "patch",
     path: "/api/v1/clusters/{cluster}",
@@ -159,6 +161,40 @@ function addChanges(app: Api, scheduler: ApiScheduler): void {
     async (c) =>
       c.json(await command(scheduler, { type: "restartCluster", cluster: c.req.valid("param").cluster }), 202),
   );
+}
+
+const RestoredSchema = z.array(z.object({ name: z.string(), success: z.boolean(), reason: z.string().optional() }));
+
+/** Clusters made again as they were asked for, empty: of what GET told of them. */
+function addRestore(app: Api, scheduler: ApiScheduler): void {
+  const restore = async (asked: unknown): Promise<z.infer<typeof RestoredSchema>[number]> => {
+    const spec = typeof asked === "object" && asked !== null && "spec" in asked ? asked.spec : asked;
+    const name = typeof spec === "object" && spec !== null && "name" in spec ? String(spec.name) : "";
+    try {
+      await command(scheduler, { type: "createCluster", body: spec });
+      return { name, success: true };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const faults = error.faults.map((fault) => `; ${faultText(fault)}`).join("");
+      return { name, success: false, reason: error.message + faults };
+    }
+  };
+  app.openAPIRegistry.registerPath({
+    method: "put",
+    path: "/api/v1/clusters",
+    summary: "Make clusters again as they were asked for, empty; the body is what GET told of them",
+    request: { body: { content: { "application/json": { schema: ClustersViewSchema } } } },
+    responses: { 200: json(RestoredSchema, "How each fared"), 400: problem, 503: problem },
+  });
+  app.put("/api/v1/clusters", async (c) => {
+    const asked = await bodyOf(c);
+    const list = typeof asked === "object" && asked !== null && "clusters" in asked ? asked.clusters : asked;
+    if (!Array.isArray(list))
+      throw new Refusal(400, 'Cannot restore clusters: wanted {"clusters":[…]}, as GET tells them');
+    const fared: z.infer<typeof RestoredSchema> = [];
+    for (const one of list as readonly unknown[]) fared.push(await restore(one));
+    return c.json(fared, 200);
+  });
 }
 
 /** A setting as the text of its file: a map is kept as lines of `key = value`. */

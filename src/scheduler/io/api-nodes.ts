@@ -189,7 +189,8 @@ function addExecutorReads(app: Api, scheduler: ApiScheduler): void {
   );
 }
 
-async function ask(
+/** Asks the node's executor; throws a Refusal where it cannot. */
+export async function ask(
   scheduler: ApiScheduler,
   cluster: string,
   id: string,

@@ -7,6 +7,7 @@ import { addClusterRoutes } from "./api-clusters.ts";
 import { addFrameworkRoutes } from "./api-framework.ts";
 import { addNodeRoutes } from "./api-nodes.ts";
 import { addPlanRoutes } from "./api-plans.ts";
+import { addRiakRoutes } from "./api-riak.ts";
 
 /** The API as an application without a socket: `app.fetch(request)`. */
 export function createApi(scheduler: ApiScheduler): Api {
@@ -23,6 +24,7 @@ export function createApi(scheduler: ApiScheduler): Api {
   addProcessRoutes(app, scheduler);
   addClusterRoutes(app, scheduler);
   addNodeRoutes(app, scheduler);
+  addRiakRoutes(app, scheduler);
   addPlanRoutes(app, scheduler);
   addFrameworkRoutes(app, scheduler);
   return app;
