@@ -78,7 +78,7 @@ export function addBucketTypeCommands(types: Command, ask: Ask): void {
         const at = readNode(command, words, ...more);
         const [type = "", props] = at.rest;
         if (props !== undefined) checkProps(command, props);
-        const { activate = false } = command.opts<{ readonly activate?: boolean }>();
+        const { activate = false } = command.opts() as { readonly activate?: boolean };
         ask({
           type: "bucketType",
           change: name,

@@ -47,7 +47,7 @@ function api(types: unknown) {
   const ask = async (method: string, path: string, body?: unknown) => {
     const init = { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
     const answer = await app.request(`/api/v1/${path}`, init);
-    return { status: answer.status, body: (await answer.json()) as unknown };
+    return { status: answer.status, body: await answer.json() };
   };
   return { ask, asked };
 }
