@@ -97,6 +97,16 @@ function programOf(said: { out: string; err: string }, ask: Ask, env: Env) {
   addFrameworkApps(framework, ask, env);
   addConfigCommands(program.command("config"), ask, env);
   program
+    .command("doctor")
+    .summary("show what does not fit together, repair what is safe")
+    .description(
+      "Compares the scheduler's records with Mesos and the databases, and shows what does not fit: orphans, stale records, foreign reservations, nodes at odds with their configuration or their ring. Ends with 1 while there is more than notes.",
+    )
+    .option("--repair", "repair what cannot touch any data, each once you have said yes")
+    .option("--yes", "do not ask")
+    .addHelpText("after", examples("ringmaster doctor", "ringmaster doctor --repair"))
+    .action(({ repair = false, yes = false }) => ask({ type: "doctor", repair, yes }));
+  program
     .command("completion")
     .summary("print the completion script of a shell")
     .description("Prints the completion script of a shell.")

@@ -82,6 +82,7 @@ export type Task =
       readonly begun: string;
     } & Wait)
   | { readonly type: "abort"; readonly plan: string }
+  | { readonly type: "doctor"; readonly repair: boolean; readonly yes: boolean }
   /** Of the framework. */
   | { readonly type: "register" }
   | ({ readonly type: "uninstall"; readonly yes: boolean; readonly force: boolean } & Wait)

@@ -138,6 +138,24 @@ export const FrameworkViewSchema = z.object({
 });
 export type FrameworkView = z.infer<typeof FrameworkViewSchema>;
 
+const FindingViewSchema = z.object({
+  id: z.string(),
+  severity: z.enum(["error", "warning", "info"]),
+  what: z.string(),
+  why: z.string().describe("Why it matters"),
+  advice: z.string().describe("What to do about it"),
+  repair: z.string().optional().describe("What a repair would do; absent: none is safe"),
+});
+export type FindingView = z.infer<typeof FindingViewSchema>;
+
+export const DiagnosisSchema = z.object({ findings: z.array(FindingViewSchema) });
+
+export const RepairedSchema = z.object({
+  id: z.string(),
+  does: z.string(),
+  plan: z.string().optional().describe("The plan that does it"),
+});
+
 export const HealthViewSchema = z.object({
   status: z.literal("ok"),
   mesos: z.enum(["connected", "disconnected"]),

@@ -171,6 +171,10 @@ export interface Database {
    * operation.
    */
   admin(admin: AdminTask, task: NodeTask, place: Place): readonly Ask[] | undefined;
+  /** Names of the ring's members, dead ones included, out of the answer to read "status"; undefined: it does not tell. */
+  ringNames(status: Json): readonly string[] | undefined;
+  /** Whether a member of the ring with that name is this node. */
+  isNamed(name: string, member: Member): boolean;
   /** Reads for operators through the executor's API, by name ("status", …). */
   reads(task: NodeTask, place: Place): Readonly<Record<string, Read>>;
 }

@@ -10,6 +10,7 @@ import { framelessReason, registerFramework, uninstallFramework } from "./framew
 import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
 import { forgetHeir, hasBegun, heirOf, makeHeir, makeNodes } from "./nodes.ts";
 import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
+import { carryOutRepair } from "./repair.ts";
 import { giveUpReplacement } from "./recovery.ts";
 import { isWaitingReplacement } from "./replace.ts";
 import {
@@ -36,6 +37,7 @@ export function runCommand(draft: Draft, id: number, command: Command): void {
 function replyTo(draft: Draft, command: Command): Reply {
   if (command.type === "registerFramework") return registerFramework(draft);
   if (command.type === "uninstallFramework") return uninstallFramework(draft, command.force);
+  if (command.type === "repair") return carryOutRepair(draft, command.repair);
   const frameless = framelessReason(draft.state.framework);
   if (command.type === "createCluster") {
     return frameless === undefined

@@ -80,6 +80,11 @@ export class Draft {
     });
   }
 
+  /** Removes the endpoint of a node that is none. */
+  forgetEndpoint(nodeId: string): void {
+    this.#records.set(`endpoints/${nodeId}`, undefined);
+  }
+
   putPlan(plan: PlanRecord): void {
     this.#state = { ...this.#state, plans: withEntry(this.#state.plans, plan.id, plan) };
     this.#records.set(`plans/${plan.id}`, toJson(plan));

@@ -2,6 +2,7 @@
 import type { SchedulerCall, SchedulerEvent } from "../mesos/scheduler-api.ts";
 import type { Json } from "../std/json.ts";
 import type { Fault } from "../std/reason.ts";
+import type { LeftoverRecord } from "./state.ts";
 
 /** An operator's command, as the API hands it on. */
 export type Command =
@@ -30,7 +31,17 @@ export type Command =
   /** After Mesos has removed the framework: starts it again, under a new id. */
   | { readonly type: "registerFramework" }
   /** `force`: without waiting for agents that do not come back. */
-  | { readonly type: "uninstallFramework"; readonly force: boolean };
+  | { readonly type: "uninstallFramework"; readonly force: boolean }
+  | { readonly type: "repair"; readonly repair: Repair };
+
+/** A repair that cannot touch a volume. */
+export type Repair =
+  /** Asks Mesos for the state of every task. */
+  | { readonly type: "reconcile" }
+  | { readonly type: "forgetLeftover"; readonly reservation: string }
+  | { readonly type: "forgetEndpoint"; readonly node: string }
+  /** Gives a reservation back that has no volume and that nobody keeps. */
+  | { readonly type: "giveBack"; readonly leftover: LeftoverRecord };
 
 /** The answer to a command. A refused one has changed nothing. */
 export type Reply =

@@ -42,8 +42,8 @@ const VOLUME_PATH = "data";
 /** How long a database may take to drain and stop. */
 const GRACE_MS = 120_000;
 
-const FRAMEWORK_LABEL = "ringmaster.framework";
-const RESERVATION_LABEL = "ringmaster.reservation";
+export const FRAMEWORK_LABEL = "ringmaster.framework";
+export const RESERVATION_LABEL = "ringmaster.reservation";
 
 /** Labels that tell a reservation from all others, those of other frameworks of our role included. */
 function ownerLabels(frameworkId: string, reservation: string): Labels {
@@ -154,6 +154,7 @@ export function releaseLeftover(
   const { held, owner } = ownResources(state, leftover.place, agent);
   if (!isWhole(leftover.place, held, owner)) return undefined;
   const volumes = held.filter((resource) => resource.volume !== undefined);
+  if (leftover.bare === true && volumes.length > 0) return undefined;
   const id = state.operationFeedback ? releaseId(leftover, nowMs) : undefined;
   return [
     ...(volumes.length === 0 ? [] : [destroyVolumes(volumes, owner)]),

@@ -15,10 +15,12 @@ const FORGOTTEN_MS = 4 * ASK_AGAIN_S * 1000;
 const STOP_MS = 300_000;
 const AGENTS_MAX = 1000;
 
+type Span = InverseOffer["unavailability"];
+
 /** Answers inverse offers, each by itself. */
 export function answerInverseOffers(draft: Draft, inverseOffers: readonly InverseOffer[]): void {
   for (const { id, agentId, unavailability } of inverseOffers) {
-    const reasons = agentId === undefined ? [] : refusals(draft.state, agentId, unavailability.startMs, draft.nowMs);
+    const reasons = agentId === undefined ? [] : refusals(draft.state, agentId, unavailability, draft.nowMs);
     const isAccepted = agentId !== undefined && reasons.length === 0;
     if (agentId !== undefined && nodesOn(draft.state, agentId).length > 0) {
       const before = draft.state.maintenance.get(agentId);
@@ -49,9 +51,9 @@ export function forgetInverseOffer(draft: Draft, id: string): void {
 }
 
 /** Why the agent cannot be spared; empty: it can. What others do is asked for only when the nodes would have to stop now. */
-function refusals(state: State, agentId: string, startMs: number, nowMs: number): readonly Reason[] {
+function refusals(state: State, agentId: string, asked: Span, nowMs: number): readonly Reason[] {
   const nodes = nodesOn(state, agentId).filter((node) => state.clusters.get(node.cluster)?.record.goal === "running");
-  const isDue = nowMs >= startMs - leadMs(state);
+  const isDue = nowMs >= asked.startMs - leadMs(state);
   return [...Map.groupBy(nodes, ({ cluster }) => cluster)].flatMap(([name, mine]): readonly Reason[] => {
     const cluster = state.clusters.get(name);
     const [node] = mine;
@@ -64,6 +66,11 @@ function refusals(state: State, agentId: string, startMs: number, nowMs: number)
       return [
         { check: `cluster ${name}`, found: "its only node on the agent", wanted: "other nodes that serve meanwhile" },
       ];
+    const other = promisedElsewhere(state, name, agentId, asked);
+    if (other !== undefined) {
+      const found = `agent "${other}" promised for the same time`;
+      return [{ check: `cluster ${name}`, found, wanted: "one of its agents at a time" }];
+    }
     if (!isDue || node.task === undefined) return [];
     const busy = activePlans(state, name).find(({ kind }) => kind !== "maintain");
     const reasons = stopReasons(cluster, node);
@@ -71,6 +78,18 @@ function refusals(state: State, agentId: string, startMs: number, nowMs: number)
       ? reasons
       : [...reasons, { check: `cluster ${name}`, found: `plan "${busy.id}" at work`, wanted: "no other change" }];
   });
+}
+
+/** Another agent with a node of the cluster that is away at the same time. */
+function promisedElsewhere(state: State, cluster: string, agentId: string, asked: Span): string | undefined {
+  const meets = (window: Span): boolean => window.startMs < endOf(asked) && asked.startMs < endOf(window);
+  const others = [...state.maintenance].filter(
+    ([other, window]) => other !== agentId && window.isAccepted && meets(window),
+  );
+  const node = others
+    .flatMap(([other]) => nodesOn(state, other))
+    .find((each) => each.cluster === cluster && each.joined);
+  return node?.place?.hostname;
 }
 
 /** Begins to stop the nodes of agents whose promised window comes near. */
@@ -98,11 +117,12 @@ export function closedBy(state: State, offers: readonly Offer[], nowMs: number):
     .find((window) => window !== undefined && nowMs >= window.startMs - leadMs(state) && !isOver(window, nowMs));
 }
 
-function isOver(
-  { startMs, durationMs }: { readonly startMs: number; readonly durationMs?: number },
-  nowMs: number,
-): boolean {
-  return durationMs !== undefined && nowMs >= startMs + durationMs;
+function isOver(window: Span, nowMs: number): boolean {
+  return nowMs >= endOf(window);
+}
+
+function endOf({ startMs, durationMs }: Span): number {
+  return durationMs === undefined ? Infinity : startMs + durationMs;
 }
 
 function leadMs(state: State): number {

@@ -196,6 +196,8 @@ export type LeftoverRecord = {
   readonly sinceMs: number;
   /** False: whether Mesos ever made the reservation is unknown; forgotten when it does not show up. */
   readonly certain: boolean;
+  /** It has no volume: should there be one all the same, it is left alone. */
+  readonly bare?: true;
   /** The release under way: its operation id, when it was sent. */
   readonly operation?: { readonly id: string; readonly sentMs: number };
 };

@@ -105,6 +105,21 @@ describe("a maintenance window", () => {
     expect(inverse(scene, 2, soon)).toBe("acceptInverseOffers");
   });
 
+  test("is promised for one agent of a cluster at a time", () => {
+    const scene = new Scene().deployed();
+    const window = { startMs: scene.nowMs + HOUR, durationMs: HOUR };
+    expect(inverse(scene, 2, window)).toBe("acceptInverseOffers");
+    expect(inverse(scene, 3, { startMs: window.startMs + HOUR / 2 })).toBe("declineInverseOffers");
+    expect(scene.state.maintenance.get("a3")?.reasons).toEqual([
+      {
+        check: "cluster demo",
+        found: 'agent "a2.example" promised for the same time',
+        wanted: "one of its agents at a time",
+      },
+    ]);
+    expect(inverse(scene, 3, { startMs: window.startMs + HOUR })).toBe("acceptInverseOffers");
+  });
+
   test("that is called off, or that Mesos does not ask for any more, stops nothing", () => {
     const scene = new Scene().deployed();
     const window = { startMs: scene.nowMs + HOUR, durationMs: HOUR };

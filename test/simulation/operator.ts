@@ -138,7 +138,7 @@ export class Operator {
       return;
     }
     if (command.type === "abortPlan") return this.#expectAborted(command.plan);
-    if (command.type === "registerFramework" || command.type === "uninstallFramework") return;
+    if (!("cluster" in command)) return;
     const expected = this.expected.get(command.cluster);
     if (expected === undefined) return;
     switch (command.type) {

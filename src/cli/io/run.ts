@@ -9,6 +9,7 @@ import { clusterPage, clustersPage, endpointsPage, nodePage, nodesPage, plansPag
 import { backup, restore } from "./backup.ts";
 import { abort, changeBucketType, create, destroy, post, removeNode, update, writeConfig } from "./change.ts";
 import { configureDirector, readDirector, showLocal } from "./director.ts";
+import { examine } from "./doctor.ts";
 import { findPath } from "./find.ts";
 import { register, uninstall } from "./framework.ts";
 import { type Answer, ask, askText, readAnswer, readNodeAnswer } from "./http.ts";
@@ -42,6 +43,8 @@ export async function carryOut(request: Request, terminal: Terminal): Promise<nu
       return await post(request, task, terminal);
     case "bucketType":
       return await changeBucketType(request, task, terminal);
+    case "doctor":
+      return await examine(request, task, terminal);
     case "register":
       return await register(request, terminal);
     case "uninstall":

@@ -6,7 +6,7 @@ import { drainQuestion, healthOf, probeQuestions } from "./health.ts";
 import { JOLOKIA_JAR } from "./jolokia.ts";
 import { commandLine } from "./jvm.ts";
 import { moved, planChange } from "./plan.ts";
-import { cassandraReads } from "./reads.ts";
+import { cassandraReads, isNamed, ringNames } from "./reads.ts";
 import { mayStart, seedsFor } from "./ring.ts";
 import { checkCassandra } from "./settings.ts";
 
@@ -37,4 +37,6 @@ export const cassandra: Database = {
   operations: OPERATIONS,
   admin: adminAsks,
   reads: cassandraReads,
+  ringNames,
+  isNamed,
 };

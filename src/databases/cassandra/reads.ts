@@ -1,7 +1,7 @@
 // What operators read of a Cassandra node through the executor: the ring's status, the node's own figures.
 import type { Json } from "../../std/json.ts";
 import type { Place, Read } from "../database.ts";
-import type { NodeTask } from "../node.ts";
+import type { Member, NodeTask } from "../node.ts";
 import { askJolokia, listOf, mapOf, readOf, STORAGE, textOf, values } from "./jolokia.ts";
 
 const FAILURES = "org.apache.cassandra.net:type=FailureDetector";
@@ -101,4 +101,20 @@ function nodeInfo(text: string): Json {
     heapUsedBytes: heap["used"] ?? null,
     heapMaxBytes: heap["max"] ?? null,
   };
+}
+
+/** Addresses with storage ports out of a ring's status. */
+export function ringNames(status: Json): readonly string[] | undefined {
+  const { nodes } = (status ?? {}) as { readonly nodes?: unknown };
+  if (!Array.isArray(nodes)) return undefined;
+  return nodes.flatMap((node: { readonly address?: unknown }) =>
+    typeof node.address === "string" ? [node.address] : [],
+  );
+}
+
+/** The ring knows addresses, we know host names: where they cannot be compared the storage port has to do. */
+export function isNamed(name: string, { hostname, ports }: Member): boolean {
+  const at = name.lastIndexOf(":");
+  const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(hostname);
+  return Number(name.slice(at + 1)) === ports["storage"] && (!isAddress || name.slice(0, at) === hostname);
 }

@@ -3,6 +3,7 @@ import type { Json } from "../../std/json.ts";
 import type { Place, Read } from "../database.ts";
 import type { NodeTask } from "../node.ts";
 import {
+  type MemberStatus,
   readAaeStatus,
   readBucketTypes,
   readClusterStatus,
@@ -42,4 +43,10 @@ function stats(text: string): Json {
   } catch {
     return { error: text.slice(0, 300) };
   }
+}
+
+/** Ids of the members in a member status. */
+export function ringNames(status: Json): readonly string[] | undefined {
+  const { nodes } = (status ?? {}) as Partial<MemberStatus>;
+  return Array.isArray(nodes) ? (nodes as MemberStatus["nodes"]).map(({ id }) => id) : undefined;
 }

@@ -2,7 +2,7 @@
 import type { Database } from "../database.ts";
 import { adminAsks, OPERATIONS } from "./admin.ts";
 import { drainQuestion, healthOf, probes } from "./health.ts";
-import { riakReads } from "./reads.ts";
+import { riakReads, ringNames } from "./reads.ts";
 import { companions, EPMD_MODULE, preparation, R16_MODULE, renderedFiles, startCommand } from "./release.ts";
 import { joinsByServing, mayStart, moved, planFor, seedsFor } from "./ring.ts";
 import { checkRiak } from "./settings.ts";
@@ -35,4 +35,6 @@ export const riak: Database = {
   operations: OPERATIONS,
   admin: adminAsks,
   reads: riakReads,
+  ringNames,
+  isNamed: (name, { node }) => name.startsWith(`${node}@`),
 };

@@ -3,6 +3,7 @@ import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { AcceptedSchema, type Problem, ProblemSchema } from "../../databases/api.ts";
 import type { Fault } from "../../std/reason.ts";
+import type { Finding } from "../doctor.ts";
 import type { Command, Reply } from "../events.ts";
 import type { ClusterState, NodeRecord, State } from "../state.ts";
 import { Overloaded } from "./run.ts";
@@ -27,6 +28,8 @@ export type ApiScheduler = {
   readonly submit: (command: Command) => Promise<Reply>;
   /** Calls back after every change of clusters and nodes, until the returned function is called. */
   readonly changes: (listener: () => void) => () => void;
+  /** The doctor's findings. */
+  readonly examine: () => Promise<readonly Finding[]>;
   readonly metrics: () => Promise<string>;
   readonly nowMs: () => number;
   readonly version: string;

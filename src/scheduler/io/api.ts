@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import { HealthViewSchema } from "../../databases/api.ts";
 import { answerProblem, type Api, type ApiScheduler, json, Refusal } from "./api-answers.ts";
 import { addClusterRoutes } from "./api-clusters.ts";
+import { addDoctorRoutes } from "./api-doctor.ts";
 import { addFrameworkRoutes } from "./api-framework.ts";
 import { addNodeRoutes } from "./api-nodes.ts";
 import { addPlanRoutes } from "./api-plans.ts";
@@ -27,6 +28,7 @@ export function createApi(scheduler: ApiScheduler): Api {
   addRiakRoutes(app, scheduler);
   addPlanRoutes(app, scheduler);
   addFrameworkRoutes(app, scheduler);
+  addDoctorRoutes(app, scheduler);
   return app;
 }
 

@@ -5,8 +5,10 @@ import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
 import { createLog } from "../../std/io/log.ts";
 import { openStore } from "../../store/io/open.ts";
 import type { Settings, State } from "../state.ts";
+import type { Finding } from "../doctor.ts";
 import { createApi } from "./api.ts";
 import { MAX_BODY_BYTES } from "./api-answers.ts";
+import { examine } from "./examine.ts";
 import { readFlags, type SchedulerFlags } from "./flags.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Loop } from "./run.ts";
@@ -30,9 +32,16 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   let loop: Loop | undefined;
   let standby: Standby | undefined;
+  let master: () => string | undefined = () => undefined;
   const metrics = createMetrics(() => loop?.state);
   const instance = crypto.randomUUID();
-  const server = serve(flags, { instance, loop: () => loop, standby: () => standby, metrics: metrics.text });
+  const server = serve(flags, {
+    instance,
+    loop: () => loop,
+    standby: () => standby,
+    examine: (state) => examine({ state, store, master: master(), credential }),
+    metrics: metrics.text,
+  });
   try {
     const settings = settingsOf(flags, server.url, credential);
     standby = new Standby({ store, name: flags.name, settings, self: { url: server.url, instance }, log });
@@ -50,8 +59,9 @@ export async function main(args: readonly string[]): Promise<number> {
         firstSubscriptionMs: flags.mesosTimeout * 1000,
         log,
         metrics,
-        onLoop: (running) => {
+        onLoop: (running, subscribed) => {
           loop = running;
+          master = subscribed;
           log.info(about, `This scheduler leads; nodes outlive it by ${flags.failoverTimeout} s at most`);
         },
         stopped: stopped.signal,
@@ -73,6 +83,7 @@ type Served = {
   /** Of the term that this scheduler serves. */
   readonly loop: () => Loop | undefined;
   readonly standby: () => Standby | undefined;
+  readonly examine: (state: State) => Promise<readonly Finding[]>;
   readonly metrics: () => Promise<string>;
 };
 
@@ -89,6 +100,10 @@ function serve(flags: SchedulerFlags, served: Served): { readonly url: string; r
     submit: (command) => {
       const loop = served.loop();
       return loop === undefined ? Promise.reject(new Error("another scheduler leads")) : loop.submit(command);
+    },
+    examine: async () => {
+      const state = served.loop()?.state;
+      return state === undefined ? [] : await served.examine(state);
     },
     metrics: served.metrics,
     nowMs: Date.now,

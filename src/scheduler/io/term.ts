@@ -22,8 +22,8 @@ export type TermOptions = {
   readonly firstSubscriptionMs: number;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Told of the loop as soon as it can answer. */
-  readonly onLoop: (loop: Loop) => void;
+  /** Told of the loop as soon as it can answer, and how to learn the master's URL while there is a subscription. */
+  readonly onLoop: (loop: Loop, master: () => string | undefined) => void;
   /** Aborted when the process shall end. */
   readonly stopped: AbortSignal;
 };
@@ -49,7 +49,10 @@ export async function serveTerm(options: TermOptions): Promise<"stopped" | "lost
       send: (call) => connection?.send(call),
     });
     let connection: SchedulerConnection | undefined;
-    options.onLoop(loop);
+    options.onLoop(loop, () => {
+      const now = connection?.state();
+      return now?.type === "subscribed" ? now.master : undefined;
+    });
     const error = await stayConnected(options, loop, (begun) => (connection = begun));
     await loop.stop();
     if (error !== undefined) throw error;
