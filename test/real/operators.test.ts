@@ -40,10 +40,6 @@ beforeAll(async () => {
 }, 10 * MINUTE);
 
 afterAll(async () => {
-  if (process.env.KEEP) {
-    await Bun.write("/tmp/w/standby/build/probe/mesos.log", await mesos.log());
-    await Bun.write("/tmp/w/standby/build/probe/sched.log", await scheduler.log());
-  }
   await scheduler?.stop();
   await mesos?.stop();
   await zookeeper?.stop();

@@ -40,6 +40,7 @@ function api(types: unknown) {
       );
     },
     changes: () => () => undefined,
+    examine: () => Promise.resolve([]),
     metrics: () => Promise.resolve(""),
     nowMs: () => 0,
     version: "1",
