@@ -33,10 +33,10 @@ protocol, port = sys.argv[1], int(sys.argv[2])
 client = riak.RiakClient(protocol=protocol, host="127.0.0.1", **{"pb_port" if protocol == "pbc" else "http_port": port})
 bucket = client.bucket("python")
 def ask(worker, count):
-    key, value = "%s-%d-%d" % (protocol, port, worker), "value %d" % count
+    key, value = "%s-%d-%d" % (protocol, port, worker), ("value %d" % count).encode()
     bucket.new(key, encoded_data=value, content_type="text/plain").store(return_body=False)
     found = bucket.get(key).encoded_data
-    assert found == value.encode(), "found %s, wanted %s" % (found, value)
+    assert found == value, "found %s, wanted %s" % (found, value)
 run_load(${WORKERS}, ask)
 `;
 

@@ -72,6 +72,12 @@ split(Target) ->
 
 answer(<<"GET">>, [<<"ping">>], _, _, _) -> {200, "OK", html(), <<"OK">>};
 answer(_, [<<"ping">>], _, _, _) -> {405, "Method Not Allowed", [{"Allow", "GET, HEAD"} | html()], <<>>};
+%% Where clients find what there is, of the recorded answer what the stand-in serves.
+answer(<<"GET">>, [], _, #{<<"accept">> := <<"application/json">>}, _) ->
+    Buckets = [riak_kv_wm_keylist, riak_kv_wm_object, riak_kv_wm_props],
+    Places = #{riak_kv_wm_bucket_type => <<"/types">>, riak_kv_wm_buckets => <<"/buckets">>,
+               riak_kv_wm_ping => <<"/ping">>, riak_kv_wm_stats => <<"/stats">>},
+    {200, "OK", [{"Vary", "Accept"} | json()], encode(maps:merge(maps:from_keys(Buckets, <<"/buckets">>), Places))};
 answer(Method, Path, Query, Headers, Body) ->
     case standin_app:kv_is_up() of
         false -> page();
