@@ -247,12 +247,13 @@ function probed(state: State, { address, error, nowMs }: Of<"probed">): Decided 
   };
   const after: State = { ...state, backends: state.backends.with(index, next) };
   if (!turned || next.drainingSinceMs !== undefined) return { state: after, actions: [] };
-  const said =
-    verdict === "up"
-      ? say("info", `Backend ${nameOf(backend.target)} is up`)
-      : say("warn", `Backend ${nameOf(backend.target)} is down: ${error}`);
   const served = serveQueue(after, nowMs);
-  return { state: served.state, actions: [said, ...served.actions] };
+  const name = nameOf(backend.target);
+  if (verdict === "up")
+    return { state: served.state, actions: [say("info", `Backend ${name} is up`), ...served.actions] };
+  // What can go elsewhere need not wait for one that hangs.
+  const actions: readonly Action[] = [say("warn", `Backend ${name} is down: ${error}`), { type: "drain", address }];
+  return { state: served.state, actions: [...actions, ...served.actions] };
 }
 
 function tick(state: State, nowMs: number): Decided {

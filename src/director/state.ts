@@ -110,7 +110,7 @@ export type Action =
   /** Tell the client that it gets no backend, and why. */
   | { readonly type: "refuse"; readonly client: number; readonly why: Refusal; readonly detail: string }
   | { readonly type: "probe"; readonly target: Target }
-  /** New connections go elsewhere from now on: end those that rest between two requests, where that can be seen. */
+  /** It drains or is down, and new connections go elsewhere from now on: end those that rest between two requests, where that can be seen. */
   | { readonly type: "drain"; readonly address: string }
   /** End all connections to the backend. */
   | { readonly type: "cut"; readonly address: string }

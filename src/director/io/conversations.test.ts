@@ -79,7 +79,7 @@ type Node = {
   readonly release: () => void;
   readonly stop: () => Promise<void>;
 };
-type NodeOptions = { readonly password?: boolean; readonly challenges?: boolean };
+type NodeOptions = { readonly password?: boolean; readonly challenges?: boolean; readonly hangs?: boolean };
 
 /** A node that answers a query with the query itself; "SLOW" ones when it is told to, "BIG n" with so many bytes. */
 async function node(version: number, options: NodeOptions = {}): Promise<Node> {
@@ -103,6 +103,7 @@ async function node(version: number, options: NodeOptions = {}): Promise<Node> {
         end.frame();
         return;
       case OPCODES.options:
+        if (options.hangs === true) return;
         say(OPCODES.supported, shortBytes(0));
         return;
       case OPCODES.authResponse:
@@ -136,7 +137,8 @@ async function node(version: number, options: NodeOptions = {}): Promise<Node> {
         const big = Number(/BIG (\d+)/.exec(query)?.[1] ?? 0);
         if (query.startsWith("USE"))
           say(OPCODES.result, joined([intBytes(3), stringBytes(query.replace(/^USE "?|"$/g, ""))]));
-        else if (query.includes("SLOW")) slow.push(() => say(OPCODES.result, joined([intBytes(1), bytesOf(query)])));
+        else if (query.includes("SLOW") || options.hangs === true)
+          slow.push(() => say(OPCODES.result, joined([intBytes(1), bytesOf(query)])));
         else say(OPCODES.result, joined([intBytes(1), bytesOf(query.trimEnd()), new Uint8Array(big)]));
       }
     }
@@ -219,10 +221,10 @@ class Driver {
   }
 }
 
-function listen(targets: readonly Target[], settings: Partial<Settings> = {}): Proxy {
+function listen(targets: readonly Target[], settings: Partial<Settings> = {}, probeTimeoutMs = 1000): Proxy {
   const options: ProxyOptions = {
     settings: { ...DEFAULTS, protocol: "cql", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
-    ...{ hostname: "127.0.0.1", port: 0, clientsMax: 100, connectTimeoutMs: 2000, probeTimeoutMs: 1000 },
+    ...{ hostname: "127.0.0.1", port: 0, clientsMax: 100, connectTimeoutMs: 2000, probeTimeoutMs },
     say: () => undefined,
   };
   const proxy = new Proxy(options, (desk) => new Conversations(desk));
@@ -297,6 +299,19 @@ describe.each([4, 5])("a driver of version %d", (version) => {
     expect(await driver.query("INSERT 3")).toBe("INSERT 3");
     expect(driver.closed).toBe(false);
     expect(connections(proxy)).toEqual([0, 1]);
+  });
+
+  test("leaves a node that hangs once that is known", async () => {
+    const [a, b] = [await node(version, { hangs: true }), await node(version)];
+    const proxy = listen([a.target], { probeIntervalMs: 50, probeFall: 2 }, 100);
+    const driver = new Driver(proxy, version);
+    await driver.start();
+    const hung = driver.query("INSERT 1");
+    proxy.retarget([a.target, b.target]);
+    await until("b knows", () => b.heard.includes("STARTUP"));
+    expect(await driver.query("INSERT 2")).toBe("INSERT 2");
+    a.release();
+    expect(await hung).toBe("INSERT 1");
   });
 
   test("is sent away when its node dies and no other one takes it", async () => {
