@@ -97,14 +97,14 @@ function callOffIfBack(draft: Draft, plan: PlanRecord): void {
 
 /** An operator has ended a replacement: what has not begun is forgotten, and it does not begin again by itself. */
 export function giveUpReplacement(draft: Draft, plan: PlanRecord): void {
+  if (plan.kind !== "replace") return;
   const nodes = draft.state.clusters.get(plan.cluster)?.nodes;
   for (const { type, node: id = "" } of plan.steps) {
     const node = nodes?.get(id);
-    if (type === "start" && node?.replaces !== undefined && !hasBegun(node)) forgetHeir(draft, node);
+    if (type === "start" && node !== undefined && !hasBegun(node)) forgetHeir(draft, node);
+    const old = draft.state.clusters.get(plan.cluster)?.nodes.get(id);
+    if ((type === "replace" || type === "release") && old !== undefined) draft.putNode({ ...old, keep: true });
   }
-  const [first] = plan.steps;
-  const old = draft.state.clusters.get(plan.cluster)?.nodes.get(first?.node ?? "");
-  if (first?.type === "replace" && old !== undefined) draft.putNode({ ...old, keep: true });
 }
 
 /**

@@ -92,7 +92,9 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const isSame = joined === node.joined && healthy === node.healthy && address === node.address;
   if (phase === node.phase && isSame && !isHeard) return;
   const sinceMs = phase === node.phase ? node.sinceMs : draft.nowMs;
-  const first = joined && !node.joined && !isInRing(draft, node) ? { outside: true as const } : {};
+  const isFirst = joined && !node.joined;
+  const first = isFirst && !isInRing(draft, node) ? { outside: true as const } : {};
+  if (isFirst && first.outside !== true) leaveRing(draft, node);
   const { keep, ...free } = isHeard ? heard : node;
   // What was to stay as it is has come back: another time is another matter.
   const kept = keep === true && phase === "unreachable" ? { keep } : {};
@@ -104,6 +106,12 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
 function isInRing(draft: Draft, node: NodeRecord): boolean {
   const cluster = draft.state.clusters.get(node.cluster);
   return cluster === undefined || databaseOf(cluster).joinsByServing(membersOf(cluster), memberOf(node));
+}
+
+/** Who has come into the ring has taken the place of its old node there. */
+function leaveRing(draft: Draft, { cluster, replaces }: NodeRecord): void {
+  const old = draft.state.clusters.get(cluster)?.nodes.get(replaces?.node ?? "");
+  if (old !== undefined) draft.putNode({ ...old, outside: true });
 }
 
 function isOutOfSight(state: TaskState): boolean {

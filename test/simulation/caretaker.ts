@@ -52,9 +52,9 @@ export class Caretaker {
           state.plans.get(plan)?.steps.some(({ type, node }) => type === "release" && node === id) === true,
       );
     const kept = nodes.filter((node) => !isGoing(node));
-    const dead = kept.find((node) => this.#isDeadForLong(node) && !this.#world.operator.hopeless.has(node.id));
-    if (dead !== undefined) {
-      const command = this.#about(dead, kept.length);
+    for (const dead of kept.filter((node) => this.#isDeadForLong(node))) {
+      const isHopeless = this.#world.operator.hopeless.has(dead.id);
+      const command = isHopeless ? undefined : this.#about(dead, kept.length);
       if (command !== undefined) return command;
     }
     const stuck = activePlans.find((id) => this.#isStuck(state, id));

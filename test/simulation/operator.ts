@@ -98,7 +98,7 @@ export class Operator {
       if (isUnknown) this.#world.timeline.say(`operator: no answer to ${JSON.stringify(command)}`);
       if (outcome.type === "refused") {
         const isLastResort = command.type === "removeNode" && command.force;
-        if ("node" in command && isLastResort && outcome.message.includes("the last one"))
+        if ("node" in command && isLastResort && !outcome.message.includes("takes its place"))
           this.hopeless.set(command.node, outcome.message);
         return;
       }
