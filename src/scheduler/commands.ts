@@ -216,6 +216,9 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
 
 /** A node that never came into its ring is brought there: its first join was perhaps given up. */
 function startNode(draft: Draft, cluster: ClusterState, node: NodeRecord): Reply {
+  const heir = heirOf(cluster, node);
+  if (heir !== undefined && hasBegun(heir))
+    return conflict(`Cannot start node "${node.id}": node "${heir.id}" takes its place; replace it to go on with that`);
   if (node.joined && node.outside !== true) return begin(draft, cluster, "start", [step("start", node.id)]);
   const asked: Change = { type: "add", nodes: [node.id] };
   return refusal(cluster, asked) ?? change(draft, cluster, "start", asked);

@@ -91,6 +91,13 @@ export class Caretaker {
     const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
     if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 2))
       return { type: "removeNode", cluster, node: spare.id, force: ring?.serving(spare.id) === undefined };
+    const replaced = nodes.find(({ replacedBy }) =>
+      nodes.some(({ id, place }) => id === replacedBy && place !== undefined),
+    );
+    if (replaced !== undefined && this.#try(`end ${replaced.id}`, 3))
+      return { type: "replaceNode", cluster, node: replaced.id };
+    if (replaced !== undefined && this.#try(`remove ${replaced.id}`, 3))
+      return { type: "removeNode", cluster, node: replaced.id, force: true };
     const idle = nodes.find(
       ({ id, phase }) =>
         (phase === "waiting" || phase === "stopped" || phase === "down") && this.#try(`start ${id}`, 20),

@@ -362,7 +362,9 @@ export class Ring {
   }
 
   #stage(node: string, to: string): Verdict {
-    if (this.members.has(node)) return { type: "done", detail: "is a member" };
+    // Of two that are alone where a ring was, the one that is joined is the ring.
+    const isAlone = this.#isOpen && this.members.size === 1 && this.#isBeside(to);
+    if (this.members.has(node) && !isAlone) return { type: "done", detail: "is a member" };
     const host = this.processes.get(to);
     if (host !== undefined && this.#isBeside(to)) {
       if (!this.#isOpen && !this.#isDead())
