@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Client } from "cassandra-driver";
+import { type Client, types } from "cassandra-driver";
 import type { Accepted, EndpointsView, NodeView, PlanView } from "../../src/databases/api.ts";
 import { throughNode } from "./cassandra/client.ts";
 import { cassandraPackage } from "./cassandra/package.ts";
@@ -21,7 +21,8 @@ let offeredBefore: readonly Partial<Agent>[];
 beforeAll(async () => {
   const { archive: tarball } = await cassandraPackage();
   directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
-  mesos = await startMesos({ agents: 3 });
+  // The fourth agent comes with the restart of Mesos, in the zone of the first.
+  mesos = await startMesos({ agents: 3, later: 1 });
   scheduler = await startScheduler({ mesos: mesos.url, directory });
   offeredBefore = await resources();
   await Bun.write(
@@ -32,8 +33,12 @@ beforeAll(async () => {
       nodes: 4,
       resources: { cpus: 0.5, memMb: 768, diskMb: 2048 },
       constraints: "hostname:UNIQUE",
-      rackAttribute: "rack",
-      settings: SMALL_PROFILE,
+      rackAttribute: "zone",
+      // A replacement sleeps for this time, by default for a minute, to be sure that the old node is dead.
+      settings: {
+        ...SMALL_PROFILE,
+        "jvm.options": [...SMALL_PROFILE["jvm.options"], "-Dcassandra.broadcast_interval_ms=15000"],
+      },
     }),
   );
 }, 15 * MINUTE);
@@ -110,6 +115,12 @@ async function rows(client: Client): Promise<readonly number[]> {
   return result.rows.map((row) => Number(row["id"])).toSorted((a, b) => a - b);
 }
 
+/** All rows, read and repaired from two of three replicas. */
+async function rowsAtQuorum(client: Client): Promise<readonly number[]> {
+  const result = await client.execute("SELECT id FROM test.rows", [], { consistency: types.consistencies.quorum });
+  return result.rows.map((row) => Number(row["id"])).toSorted((a, b) => a - b);
+}
+
 /** Watches the nodes while `work` goes on; gives every state that breaks the order of starts. */
 async function watched(work: Promise<unknown>): Promise<readonly string[]> {
   const broken: string[] = [];
@@ -175,10 +186,10 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       expect(ended.filter(({ state }) => state !== "TASK_FAILED")).toEqual([]);
       expect((await cassandras()).size).toBe(3);
       expect((await nodes()).map(({ rack, hostname }) => `${rack} ${hostname}`).toSorted()).toEqual([
-        "rack-1 127.0.0.1",
-        "rack-2 127.0.0.2",
-        "rack-3 127.0.0.3",
         "undefined undefined",
+        "zone-1 127.0.0.1",
+        "zone-2 127.0.0.2",
+        "zone-3 127.0.0.3",
       ]);
     },
     12 * MINUTE,
@@ -286,11 +297,77 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
   );
 
   test(
+    "forgets a node that never joined when it is removed by force",
+    async () => {
+      const { plan } = await scheduler.json<Accepted>(
+        "node",
+        "remove",
+        "demo",
+        "ringmaster-demo-4",
+        "--force",
+        "--yes",
+      );
+      await until("the removal is done", MINUTE, async () => {
+        const { status } = await scheduler.json<PlanView>("plan", "show", plan);
+        return status === "done";
+      });
+      expect(await phases()).toEqual(["running", "running", "running"]);
+    },
+    2 * MINUTE,
+  );
+
+  test(
+    "replaces a node by itself when its agent is marked as gone: all rows are there at QUORUM, with every node",
+    async () => {
+      const lost = (await nodes()).find(({ hostname }) => hostname === "127.0.0.1");
+      const others = (await nodes()).filter(({ id }) => id !== lost?.id).map(({ id }) => id);
+      await mesos.markGone(lost?.agentId ?? "");
+      const witness = Number(others[0]?.split("-").at(-1));
+      await until("rows can be written without it", MINUTE, () =>
+        through(witness, async (client) => {
+          for (let id = 20; id < 40; id++)
+            await client.execute("INSERT INTO test.rows (id) VALUES (?)", [id], {
+              prepare: true,
+              consistency: types.consistencies.quorum,
+            });
+          return true;
+        }),
+      );
+      const plan = await until("the replacement is done", 4 * MINUTE, async () => {
+        const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
+        const found = plans.find(({ kind }) => kind === "replace");
+        if (found?.status !== "done") throw new Error(JSON.stringify(found?.steps.map(({ waitsFor }) => waitsFor)));
+        return found;
+      });
+      expect(plan.steps.map(({ type, operation, node }) => `${operation ?? type} ${node?.split("-").at(-1)}`)).toEqual([
+        `replace ${lost?.id.split("-").at(-1)}`,
+        expect.stringMatching(/^check-replace [23]$/),
+        "start 5",
+        `release ${lost?.id.split("-").at(-1)}`,
+      ]);
+      const after = await nodes();
+      expect(after.map(({ id }) => id)).toEqual([...others, "ringmaster-demo-5"]);
+      expect(after.map(({ phase, healthy }) => `${phase} ${healthy}`)).toEqual(Array(3).fill("running true"));
+      expect(after[2]).toMatchObject({ hostname: "127.0.0.4", rack: lost?.rack ?? "" });
+      const all = Array.from({ length: 40 }, (_, id) => id);
+      for (const { id } of after) expect(await through(Number(id.split("-").at(-1)), rowsAtQuorum)).toEqual(all);
+      // It has streamed what the dead node had.
+      expect(await through(5, rows)).toEqual(all);
+      const { out } = await scheduler.cli("node", "status", "demo", after[0]?.id ?? "");
+      expect(out.split("\n").filter((line) => /\s[UD][NLJM]\s/.test(line))).toHaveLength(3);
+    },
+    6 * MINUTE,
+  );
+
+  test(
     "is destroyed without a trace: the agents offer what they offered before",
     async () => {
       const { code, err } = await scheduler.cli("cluster", "destroy", "demo", "--yes", "--wait", "--timeout", "240");
       expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
-      expect(await resources()).toEqual(offeredBefore);
+      const offered = await resources();
+      expect(offered.map(({ hostname }) => hostname)).toEqual(["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
+      expect(offered.slice(0, 2)).toEqual(offeredBefore.slice(1));
+      expect(offered[2]?.reserved_resources).toEqual({});
       expect((await cassandras()).size).toBe(0);
       expect((await scheduler.json<{ clusters: readonly unknown[] }>("cluster", "list")).clusters).toEqual([]);
     },

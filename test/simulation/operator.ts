@@ -92,11 +92,12 @@ export class Operator {
 
   /** `counts`: whether the cluster is to have another number of nodes by it. */
   submit(leader: SchedulerProcess, command: Command, counts = true): void {
-    this.#mark(command, leader.state);
+    const unmark = this.#mark(command, leader.state);
     leader.submit(command, (outcome) => {
       const isUnknown = outcome.type === "unknown";
       if (isUnknown) this.#world.timeline.say(`operator: no answer to ${JSON.stringify(command)}`);
       if (outcome.type === "refused") {
+        unmark();
         const isLastResort = command.type === "removeNode" && command.force;
         if ("node" in command && isLastResort && !outcome.message.includes("takes its place"))
           this.hopeless.set(command.node, outcome.message);
@@ -109,23 +110,32 @@ export class Operator {
     });
   }
 
-  /** What a command may lead to, from the moment on that it is sent: whose end it is. */
-  #mark(command: Command, state: State | undefined): void {
-    const { checks } = this.#world;
+  /** What a command may lead to, from the moment on that it is sent: whose end it is. Undone when it is refused. */
+  #mark(command: Command, state: State | undefined): () => void {
+    const { released, givenUp } = this.#world.checks;
+    const added: (() => void)[] = [];
+    const add = (to: Set<string>, node: string): void => {
+      if (to.has(node)) return;
+      to.add(node);
+      added.push(() => to.delete(node));
+    };
     if (command.type === "destroyCluster") {
       for (const node of state?.clusters.get(command.cluster)?.nodes.keys() ?? []) {
-        checks.released.add(node);
-        checks.givenUp.add(node);
+        add(released, node);
+        add(givenUp, node);
       }
       this.destroyed.add(command.cluster);
     } else if (command.type === "stopNode" || command.type === "replaceNode" || command.type === "removeNode") {
-      checks.released.add(command.node);
+      add(released, command.node);
       const ring = this.#world.rings.get(command.cluster);
       const volume = ring?.members.get(command.node);
       const givesUp = command.type === "replaceNode" || (command.type === "removeNode" && command.force);
-      if (givesUp) checks.givenUp.add(command.node);
+      if (givesUp) add(givenUp, command.node);
       if (givesUp && volume !== undefined) ring?.harmed(volume);
     }
+    return () => {
+      for (const undo of added) undo();
+    };
   }
 
   #expect(command: Command, isUnknown: boolean): void {

@@ -13,6 +13,8 @@ const LOG_CHARACTERS = 3_000;
 
 export type MesosOptions = {
   readonly agents: number;
+  /** More agents, which only a `restart` brings. */
+  readonly later?: number;
   /** Of each agent, without ports: those are shared out, since agents on one machine share its loopback. */
   readonly resources?: string;
   /** Host names of the agents. Default: 127.0.0.1, 127.0.0.2, ... */
@@ -66,7 +68,7 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
   const work = resolve(options.work ?? (await mkdtemp(join(tmpdir(), "mesos-"))));
   const log = join(work, "log");
   const url = `http://127.0.0.1:${ports.first}`;
-  let mesos = await start(home, work, ports, options);
+  let mesos = await start(home, work, ports, options, options.agents);
 
   const kill = async (): Promise<void> => {
     mesos.kill("SIGKILL");
@@ -79,7 +81,7 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
     if (options.work === undefined) await rm(work, { recursive: true, force: true });
   };
   const restart = async (): Promise<void> => {
-    mesos = await start(home, work, ports, options);
+    mesos = await start(home, work, ports, options, options.agents + (options.later ?? 0));
   };
   return {
     url,
@@ -110,10 +112,17 @@ export async function buildMesos(): Promise<string> {
   return home;
 }
 
-async function start(home: string, work: string, ports: Block, options: MesosOptions): Promise<Bun.Subprocess> {
-  const hosts = options.hosts ?? Array.from({ length: options.agents }, (_, i) => `127.0.0.${i + 1}`);
+async function start(
+  home: string,
+  work: string,
+  ports: Block,
+  options: MesosOptions,
+  count: number,
+): Promise<Bun.Subprocess> {
+  const most = options.agents + (options.later ?? 0);
+  const hosts = options.hosts ?? Array.from({ length: most }, (_, i) => `127.0.0.${i + 1}`);
   const resources = options.resources ?? "cpus:2;mem:4096;disk:8192";
-  const shares = ports.shares(options.agents);
+  const shares = ports.shares(most);
   const agents = hosts.map(
     (host, i) => `${host}|${resources};ports:[${shares[i]}]|rack:rack-${i + 1};zone:zone-${(i % 3) + 1}`,
   );
@@ -128,7 +137,7 @@ async function start(home: string, work: string, ports: Block, options: MesosOpt
       LIBPROCESS_PORT: String(ports.first),
       LOCAL_AGENTS: agents.join("\n"),
       LOCAL_PARENT: String(process.pid),
-      MESOS_NUM_SLAVES: String(options.agents),
+      MESOS_NUM_SLAVES: String(count),
       MESOS_WORK_DIR: join(work, "state"),
       MESOS_RUNTIME_DIR: join(work, "run"),
       MESOS_LAUNCHER_DIR: join(home, "libexec"),
@@ -142,7 +151,7 @@ async function start(home: string, work: string, ports: Block, options: MesosOpt
   });
   closeSync(log);
   try {
-    await allThere(mesos, ports.first, options.agents);
+    await allThere(mesos, ports.first, count);
     return mesos;
   } catch (error) {
     mesos.kill("SIGKILL");
