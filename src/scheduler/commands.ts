@@ -8,7 +8,7 @@ import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
 import { framelessReason, registerFramework, uninstallFramework } from "./framework.ts";
 import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
-import { forgetHeir, hasBegun, heirOf, makeHeir, makeNodes } from "./nodes.ts";
+import { forgetHeir, hasBegun, heirOf, isLast, makeHeir, makeNodes } from "./nodes.ts";
 import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
 import { carryOutRepair } from "./repair.ts";
 import { giveUpReplacement } from "./recovery.ts";
@@ -231,6 +231,10 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
       `Cannot replace node "${old.id}": it is ${old.phase}; only a node that is lost, unreachable, down or stopped is replaced`,
     );
   }
+  if (old.phase !== "lost" && old.joined && isLast(cluster, old))
+    return conflict(
+      `Cannot replace node "${old.id}": nobody else has its data, which may be there again when its agent is; otherwise mark the agent as gone in Mesos`,
+    );
   const asked = { type: "replace", node: old.id, old: old.id, byItself: false } as const;
   const no = refusal(cluster, asked);
   if (no !== undefined) return no;

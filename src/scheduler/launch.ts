@@ -322,7 +322,7 @@ function nodeTask(state: State, cluster: ClusterState, node: NodeRecord, place: 
     cpus: spec.resources.cpus,
     memMb: spec.resources.memMb,
     ports: place.footprint.ports,
-    ...(node.joined || node.replaces === undefined ? {} : { replaces: node.replaces.at }),
+    ...(node.joined || node.replaces?.at === undefined ? {} : { replaces: node.replaces.at }),
     seeds: databaseOf(cluster).seeds(spec, members, self),
     volume: VOLUME_PATH,
     env: spec.env,

@@ -40,6 +40,11 @@ export function hasBegun(heir: NodeRecord): boolean {
   return heir.place !== undefined || heir.joined;
 }
 
+/** Whether the node is the last of its ring: it leaves no ring behind in which its place could be taken. */
+export function isLast(cluster: ClusterState, node: NodeRecord): boolean {
+  return ![...cluster.nodes.values()].some(({ id, joined, outside }) => id !== node.id && joined && outside !== true);
+}
+
 /** The heir of `old`, made if there is none yet. */
 export function makeHeir(draft: Draft, cluster: ClusterState, old: NodeRecord): NodeRecord {
   const known = heirOf(cluster, old);
@@ -53,7 +58,7 @@ export function makeHeir(draft: Draft, cluster: ClusterState, old: NodeRecord): 
   const host = old.address ?? old.place?.hostname ?? "";
   const at = `${host.includes(":") ? `[${host}]` : host}:${old.place?.footprint.ports[clusterPort]}`;
   const rack = keepsRack && old.rack !== undefined ? { rack: old.rack } : {};
-  const heir: NodeRecord = { ...fresh, replaces: { node: old.id, at, ...rack } };
+  const heir: NodeRecord = { ...fresh, replaces: { node: old.id, ...(isLast(cluster, old) ? {} : { at }), ...rack } };
   draft.putNode(heir);
   const { keep: _open, ...replaced } = old;
   draft.putNode({ ...replaced, replacedBy: heir.id });

@@ -114,8 +114,8 @@ export type NodeRecord = {
   readonly rack?: string;
   /** Its address, as its executor has said it. */
   readonly address?: string;
-  /** The node whose place it takes: its id, where its cluster port was, and the rack that it has to be in. */
-  readonly replaces?: { readonly node: string; readonly at: string; readonly rack?: string };
+  /** The node whose place it takes: its id, where its cluster port was in the ring, and the rack that it has to be in. */
+  readonly replaces?: { readonly node: string; readonly at?: string; readonly rack?: string };
   /** The node that takes its place. */
   readonly replacedBy?: string;
   /** An operator ended its replacement: it does not begin again by itself. */
