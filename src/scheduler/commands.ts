@@ -205,7 +205,7 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
   if (no !== undefined) return no;
   abortPlansOf(draft, node);
   if (heir !== undefined && !hasBegun(heir)) forgetHeir(draft, heir);
-  countNodes(draft, name, 1);
+  countNodes(draft, name, heir !== undefined && hasBegun(heir) ? 0 : 1);
   // A node that never was a member has nothing to hand over and no place in the ring.
   if (!node.joined) {
     const steps: readonly Step[] = [step("stop", node.id), { ...step("release", node.id), after: [0] }];

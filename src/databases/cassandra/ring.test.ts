@@ -70,6 +70,11 @@ describe("a node may start", () => {
       'seeds: seed node "ringmaster-demo-3" has no process (every seed node serves)',
     );
     expect(wait("VVVa", 4, spec)).toBeUndefined();
+    // One that has left is no seed any more.
+    const members = ring("AVVVa").map((member, index) =>
+      index === 0 ? { ...member, outside: true as const } : member,
+    );
+    expect(mayStart({ ...SPEC, nodes: 4, settings: { seeds: 3 } }, members, members[4]!)).toBeUndefined();
   });
 
   test("in the order of the numbers, not of the letters", () => {

@@ -54,7 +54,8 @@ function withoutReplaced(members: readonly Member[]): readonly Member[] {
 }
 
 function seedMembers(spec: ClusterSpec, inOrder: readonly Member[]): readonly Member[] {
-  return inOrder.slice(0, Math.min(settingsOf(spec.settings).seeds, spec.nodes));
+  const inside = inOrder.filter(({ outside }) => outside !== true);
+  return inside.slice(0, Math.min(settingsOf(spec.settings).seeds, spec.nodes));
 }
 
 /** What a node's turn depends on; every node of a cluster that waits asks for the same. */
