@@ -341,13 +341,13 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       });
       expect(plan.steps.map(({ type, operation, node }) => `${operation ?? type} ${node?.split("-").at(-1)}`)).toEqual([
         `replace ${lost?.id.split("-").at(-1)}`,
-        expect.stringMatching(/^check-replace [23]$/),
+        `check-replace ${witness}`,
         "start 5",
         `release ${lost?.id.split("-").at(-1)}`,
       ]);
       const after = await nodes();
       expect(after.map(({ id }) => id)).toEqual([...others, "ringmaster-demo-5"]);
-      expect(after.map(({ phase, healthy }) => `${phase} ${healthy}`)).toEqual(Array(3).fill("running true"));
+      expect(after.map(({ phase, healthy }) => `${phase} ${healthy}`)).toEqual(after.map(() => "running true"));
       expect(after[2]).toMatchObject({ hostname: "127.0.0.4", rack: lost?.rack ?? "" });
       const all = Array.from({ length: 40 }, (_, id) => id);
       for (const { id } of after) expect(await through(Number(id.split("-").at(-1)), rowsAtQuorum)).toEqual(all);
