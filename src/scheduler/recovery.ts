@@ -2,11 +2,11 @@
 import type { TaskState } from "../mesos/task.ts";
 import type { Draft } from "./draft.ts";
 import { killAgain, killTask } from "./kills.ts";
-import { databaseOf, memberOf, nodesInOrder } from "./members.ts";
+import { databaseOf, membersOf } from "./members.ts";
 import { forgetHeir, hasBegun, heirOf, makeHeir } from "./nodes.ts";
 import { abortPlan, beginPlan, isBlocked, step, stepsOf } from "./plans.ts";
 import { isWaitingReplacement, replaceDueMs, replaceReasons } from "./replace.ts";
-import { activePlans, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
+import { activePlans, runningPlans, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 
 /**
  * Makes sure that some plan brings the node back: the one that is at it, or one of its own. A plan whose steps for the node
@@ -52,8 +52,8 @@ export function replaceOverdue(draft: Draft): void {
 
 /** Begins replacements whose turn has come, and calls those off that have not begun and whose old node is back. */
 export function advanceReplacements(draft: Draft): void {
-  for (const plan of draft.state.plans.values()) {
-    if (plan.kind !== "replace" || plan.status !== "running") continue;
+  for (const plan of runningPlans(draft.state)) {
+    if (plan.kind !== "replace") continue;
     if (isWaitingReplacement(plan)) advanceWaiting(draft, plan);
     else callOffIfBack(draft, plan);
   }
@@ -74,7 +74,7 @@ function advanceWaiting(draft: Draft, plan: PlanRecord): void {
   }
   if (!draft.state.connected || replaceReasons(draft.state, cluster, plan, old).length > 0) return;
   const heir = makeHeir(draft, cluster, old);
-  const members = nodesInOrder(draft.state.clusters.get(plan.cluster) ?? cluster).map(memberOf);
+  const members = membersOf(draft.state.clusters.get(plan.cluster) ?? cluster);
   const asked = { type: "replace", node: heir.id, old: old.id, byItself: true } as const;
   const sketches = databaseOf(cluster).plan(asked, cluster.record.spec, members);
   const steps = stepsOf(sketches).map((made) => ({ ...made, after: [0, ...made.after.map((index) => index + 1)] }));
