@@ -3,37 +3,64 @@
 import type { Chance } from "../../simulation/chance.ts";
 import { until, type Scheduler } from "../ringmaster.ts";
 import { send, type World } from "./world.ts";
+import type { Writer } from "./writer.ts";
 
 /** A fault that has struck. `undo` is called after `lastsMs`. */
 export type Struck = { readonly text: string; readonly lastsMs: number; readonly undo: () => Promise<void> };
 
+/** A part of what runs here; never two faults of one part at once. */
+export type Part = "database" | "scheduler" | "zookeeper" | "mesos";
+
 export type Fault = {
   readonly name: string;
-  /** What it strikes: "database", or a part that steers. Never two faults of one part at once. */
-  readonly part: "database" | "scheduler" | "zookeeper" | "mesos";
+  readonly parts: readonly Part[];
   readonly weight: number;
+  /** At most once, in the second half of a run that is long enough for it. */
+  readonly isLate?: true;
   /** Undefined: there is nothing to strike now. */
-  readonly strike: (world: World, chance: Chance) => Promise<Struck | undefined>;
+  readonly strike: (world: World, chance: Chance, writer: Writer) => Promise<Struck | undefined>;
 };
 
 /** Other faults may hold an operator's plan up. */
 const RESTART_MS = 240_000;
+const REPLACED_MS = 360_000;
 
-const nothing = async (): Promise<void> => undefined;
+export const nothing = async (): Promise<void> => undefined;
 
 export const FAULTS: readonly Fault[] = [
-  { name: "kill a Cassandra", part: "database", weight: 3, strike: (...given) => killOne("cassandra", ...given) },
-  { name: "kill an executor", part: "database", weight: 3, strike: (...given) => killOne("executor", ...given) },
-  { name: "freeze a Cassandra", part: "database", weight: 2, strike: (...given) => freezeOne("cassandra", ...given) },
-  { name: "freeze an executor", part: "database", weight: 2, strike: (...given) => freezeOne("executor", ...given) },
-  { name: "restart a node", part: "database", weight: 1, strike: restartOne },
-  { name: "kill the leader", part: "scheduler", weight: 3, strike: killLeader },
-  { name: "freeze the leader", part: "scheduler", weight: 2, strike: freezeLeader },
-  { name: "kill the standby", part: "scheduler", weight: 1, strike: killStandby },
-  { name: "kill ZooKeeper", part: "zookeeper", weight: 2, strike: killZookeeper },
-  { name: "freeze ZooKeeper", part: "zookeeper", weight: 1, strike: freezeZookeeper },
-  { name: "kill Mesos", part: "mesos", weight: 2, strike: killMesos },
-  { name: "freeze Mesos", part: "mesos", weight: 1, strike: freezeMesos },
+  {
+    name: "kill a Cassandra",
+    parts: ["database"],
+    weight: 3,
+    strike: (world, chance) => killOne("cassandra", world, chance),
+  },
+  {
+    name: "kill an executor",
+    parts: ["database"],
+    weight: 3,
+    strike: (world, chance) => killOne("executor", world, chance),
+  },
+  {
+    name: "freeze a Cassandra",
+    parts: ["database"],
+    weight: 2,
+    strike: (world, chance) => freezeOne("cassandra", world, chance),
+  },
+  {
+    name: "freeze an executor",
+    parts: ["database"],
+    weight: 2,
+    strike: (world, chance) => freezeOne("executor", world, chance),
+  },
+  { name: "restart a node", parts: ["database"], weight: 2, strike: restartOne },
+  { name: "lose an agent", parts: ["database", "mesos"], weight: 20, isLate: true, strike: loseAgent },
+  { name: "kill the leader", parts: ["scheduler"], weight: 3, strike: killLeader },
+  { name: "freeze the leader", parts: ["scheduler"], weight: 2, strike: freezeLeader },
+  { name: "kill the standby", parts: ["scheduler"], weight: 1, strike: killStandby },
+  { name: "kill ZooKeeper", parts: ["zookeeper"], weight: 2, strike: killZookeeper },
+  { name: "freeze ZooKeeper", parts: ["zookeeper"], weight: 1, strike: freezeZookeeper },
+  { name: "kill Mesos", parts: ["mesos"], weight: 1, strike: killMesos },
+  { name: "freeze Mesos", parts: ["mesos"], weight: 1, strike: freezeMesos },
 ];
 
 type Kind = "cassandra" | "executor";
@@ -80,6 +107,32 @@ async function restartOne(world: World, chance: Chance): Promise<Struck | undefi
     await until("the restart is over", RESTART_MS, async () => (await world.clusterView()).activePlans.length === 0);
   };
   return { text: `an operator restarts ${node.id}: ${told}`, lastsMs: 0, undo };
+}
+
+/**
+ * An agent is gone for good, with the volume on it. The agents here share a process that does not come back without it, so Mesos
+ * is not killed any more after that.
+ */
+async function loseAgent(world: World, chance: Chance, writer: Writer): Promise<Struck | undefined> {
+  const node = chance.pick(await world.nodes().catch(() => []));
+  const agentId = node?.agentId;
+  if (node === undefined || agentId === undefined || node.phase !== "running") return undefined;
+  const struck = await writer.withEveryReplica(async () => {
+    await world.mesos.markGone(agentId);
+    world.isAgentLost = true;
+    return true;
+  });
+  if (struck === undefined) return undefined;
+  const undo = async (): Promise<void> => {
+    await until(`another node takes the place of ${node.id}`, REPLACED_MS, async () => {
+      const nodes = await world.nodes();
+      return (
+        nodes.length === 3 && nodes.every(({ id, phase, healthy }) => id !== node.id && phase === "running" && healthy)
+      );
+    });
+    await writer.use(await world.endpoints());
+  };
+  return { text: `the agent of ${node.id} is gone for good`, lastsMs: 0, undo };
 }
 
 async function killScheduler(name: string, scheduler: Scheduler, chance: Chance): Promise<Struck> {
@@ -130,7 +183,8 @@ async function freezeZookeeper({ zookeeper }: World, chance: Chance): Promise<St
   return { text: `ZooKeeper stands still for ${lastsMs} ms`, lastsMs, undo };
 }
 
-async function killMesos({ mesos }: World, chance: Chance): Promise<Struck> {
+async function killMesos({ mesos, isAgentLost }: World, chance: Chance): Promise<Struck | undefined> {
+  if (isAgentLost) return undefined;
   const lastsMs = chance.between(0, 8_000);
   await mesos.kill();
   return {

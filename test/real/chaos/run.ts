@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { Chance } from "../../simulation/chance.ts";
 import { until } from "../ringmaster.ts";
-import { FAULTS, type Fault } from "./faults.ts";
+import { FAULTS, nothing, type Fault, type Part } from "./faults.ts";
 import { World } from "./world.ts";
 import { Writer } from "./writer.ts";
 
@@ -27,6 +27,8 @@ export type ChaosResult = {
 };
 
 const WHOLE_MS = 300_000;
+/** A replacement takes a minute or two: shorter runs have no time for one. */
+const LATE_MS = 90_000;
 const PROGRESS_MS = 15_000;
 /** Two processes of one node for so long are no handing over any more. */
 const TWICE_MS = 3_000;
@@ -99,7 +101,7 @@ class Run {
   readonly #chance: Chance;
   readonly #note: (text: string) => void;
   /** Faults at work, by part; each ends with its undoing. */
-  readonly #struck = new Map<Fault["part"], Promise<void>>();
+  readonly #struck = new Map<Part, Promise<void>>();
   readonly #over = new AbortController();
   readonly #watching: Promise<void>;
   /** Since when a node has two database processes. */
@@ -117,11 +119,12 @@ class Run {
   /** Lets faults strike for so long. */
   async strike(forMs: number): Promise<void> {
     const untilMs = performance.now() + forMs;
+    const lateMs = forMs < LATE_MS ? Infinity : untilMs - forMs / 2;
     let saidMs = performance.now();
     while (performance.now() < untilMs) {
-      await Bun.sleep(this.#chance.between(1_000, 6_000));
+      await Bun.sleep(this.#chance.between(1_000, 8_000));
       this.#check();
-      const fault = await this.#choose();
+      const fault = await this.#choose(performance.now() > lateMs);
       if (fault !== undefined) await this.#begin(fault);
       if (performance.now() - saidMs < PROGRESS_MS) continue;
       saidMs = performance.now();
@@ -154,27 +157,33 @@ class Run {
   }
 
   /** A fault of a part that has none now; of the database only while it is whole, so that at most one replica is away. */
-  async #choose(): Promise<Fault | undefined> {
+  async #choose(isLateNow: boolean): Promise<Fault | undefined> {
     const isWhole = !this.#struck.has("database") && (await this.#writer.isWhole());
-    const open = FAULTS.filter(({ part }) => !this.#struck.has(part) && (part !== "database" || isWhole));
+    const open = FAULTS.filter(
+      ({ name, parts, isLate }) =>
+        parts.every((part) => !this.#struck.has(part) && (part !== "database" || isWhole)) &&
+        (isLate !== true || (isLateNow && this.counts[name] === undefined)),
+    );
     return this.#chance.weighted(open.map((fault) => [fault, fault.weight] as const));
   }
 
   async #begin(fault: Fault): Promise<void> {
-    const struck = await fault.strike(this.#world, this.#chance);
+    const struck = await fault.strike(this.#world, this.#chance, this.#writer);
     if (struck === undefined) return;
     this.counts[fault.name] = (this.counts[fault.name] ?? 0) + 1;
     this.#note(struck.text);
     const ending = (async () => {
       await Bun.sleep(struck.lastsMs);
       await struck.undo();
-      if (struck.lastsMs > 0) this.#note(`over: ${fault.name}`);
+      if (struck.undo !== nothing) this.#note(`over: ${fault.name}`);
     })()
       .catch((error: unknown) => {
         this.#error = new Error(`Cannot undo "${fault.name}": ${String(error)}`, { cause: error });
       })
-      .finally(() => this.#struck.delete(fault.part));
-    this.#struck.set(fault.part, ending);
+      .finally(() => {
+        for (const part of fault.parts) this.#struck.delete(part);
+      });
+    for (const part of fault.parts) this.#struck.set(part, ending);
   }
 
   /** Never two database processes of one node. */

@@ -1,4 +1,4 @@
-// What chaos is made in: a real Mesos, a real ZooKeeper, two schedulers and a Cassandra cluster of three nodes.
+// What chaos is made in: a real Mesos of four agents, a real ZooKeeper, two schedulers and a Cassandra cluster of three nodes.
 import { mkdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterView, EndpointsView, NodeView } from "../../../src/databases/api.ts";
@@ -19,6 +19,7 @@ export class World {
   readonly mesos: Mesos;
   readonly zookeeper: Zookeeper;
   readonly schedulers: readonly Scheduler[];
+  isAgentLost = false;
 
   private constructor(mesos: Mesos, zookeeper: Zookeeper, schedulers: readonly Scheduler[]) {
     this.mesos = mesos;
@@ -30,7 +31,7 @@ export class World {
   static async start(directory: string): Promise<World> {
     const begun: { stop: () => Promise<void> }[] = [];
     try {
-      const mesos = await startMesos({ agents: 3, work: join(directory, "mesos") });
+      const mesos = await startMesos({ agents: 4, work: join(directory, "mesos") });
       begun.push(mesos);
       const zookeeper = await startZookeeper();
       begun.push(zookeeper);
@@ -81,6 +82,10 @@ export class World {
       return true;
     });
     await until("the cluster runs", DEPLOY_MS, async () => (await this.clusterView()).status === "running");
+    return this.endpoints();
+  }
+
+  async endpoints(): Promise<EndpointsView["nodes"]> {
     return (await this.#ask<EndpointsView>(`clusters/${CLUSTER}/endpoints`)).nodes;
   }
 

@@ -29,17 +29,46 @@ function clientOf(node: Node): Client {
 }
 
 export class Writer {
-  readonly #clients: readonly Client[];
+  #clients: readonly Client[] = [];
   readonly #acknowledged: number[] = [];
   readonly #workers: Promise<void>[] = [];
   #next = 0;
   #stopped = false;
+  /** Settled when the writing may go on. */
+  #pause: Promise<void> = Promise.resolve();
+  #underWay = 0;
   #lastMs = performance.now();
   #longestGapMs = 0;
   #failures = 0;
 
   constructor(nodes: readonly Node[]) {
     this.#clients = nodes.map(clientOf);
+  }
+
+  /** Writes through these nodes from now on. */
+  async use(nodes: readonly Node[]): Promise<void> {
+    const former = this.#clients;
+    this.#clients = nodes.map(clientOf);
+    for (const client of former) await client.shutdown().catch(() => undefined);
+  }
+
+  /**
+   * Lets no write begin while `work` goes on, which starts when every row is on every replica: a read of all of them has mended
+   * those that missed some. Then a replica may be gone for good. Undefined: they could not all be read.
+   */
+  async withEveryReplica<T>(work: () => Promise<T>): Promise<T | undefined> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#pause = promise;
+    try {
+      await until("no write is under way", 60_000, async () => this.#underWay === 0);
+      const isEverywhere = await this.#scan(types.consistencies.all).then(
+        () => true,
+        () => false,
+      );
+      return isEverywhere ? await work() : undefined;
+    } finally {
+      resolve(undefined);
+    }
   }
 
   /** Makes the table, with a replica of every row on each of three nodes. */
@@ -84,12 +113,19 @@ export class Writer {
 
   /** Numbers of acknowledged rows that a read of the whole table at QUORUM does not find as they were written. */
   async lost(): Promise<readonly number[]> {
+    const found = await this.#scan(types.consistencies.quorum);
+    return this.#acknowledged.filter((id) => !found.has(id));
+  }
+
+  /** Numbers of the rows that are as they were written. */
+  async #scan(consistency: number): Promise<ReadonlySet<number>> {
     const [client] = this.#clients;
     const found = new Set<number>();
     let page: string | undefined;
     do {
       const asked = {
         prepare: true,
+        consistency,
         fetchSize: PAGE,
         readTimeout: 30_000,
         ...(page === undefined ? {} : { pageState: page }),
@@ -99,11 +135,13 @@ export class Writer {
         if (row["value"] === valueOf(Number(row["id"]))) found.add(Number(row["id"]));
       page = result?.pageState;
     } while (page !== undefined && page !== null);
-    return this.#acknowledged.filter((id) => !found.has(id));
+    return found;
   }
 
   async #work(worker: number): Promise<void> {
     for (let turn = worker; !this.#stopped; turn++) {
+      await this.#pause;
+      this.#underWay += 1;
       const id = this.#next++;
       const client = this.#clients[turn % this.#clients.length];
       try {
@@ -116,6 +154,7 @@ export class Writer {
         // The row may be there or not: nobody was told that it is.
         this.#failures += 1;
       }
+      this.#underWay -= 1;
       await Bun.sleep(PAUSE_MS);
     }
   }
