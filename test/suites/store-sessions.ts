@@ -1,6 +1,6 @@
 // The contract of a store, third part: what ends with a session, which is ephemeral records and locks.
 import { describe, expect, test } from "bun:test";
-import type { SessionState, Store } from "../../src/store/store.ts";
+import type { Lock, SessionState, Store } from "../../src/store/store.ts";
 import { StoreConflict, StoreUnavailable } from "../../src/store/store.ts";
 import { failure, plain, waitUntil } from "./outcome.ts";
 import type { Stores } from "./store.ts";
@@ -155,7 +155,12 @@ export function sessionTests({ open, openFirst }: Stores): void {
 /** Ends the session of `store` by `expire` and checks all that must be lost and all that must come back. */
 export async function expectRecovery(store: Store, other: Store, expire: () => Promise<void>): Promise<void> {
   const states: SessionState[] = [];
-  store.onSession((state) => states.push(state));
+  let again: Lock | undefined;
+  store.onSession((state) => {
+    states.push(state);
+    // While there is no session; the answer of a call that was made for the old one may come in the new one.
+    if (state === "lost") void store.lock("again", "store").then((taken) => (again = taken));
+  });
   const lock = await store.lock("leader", "store");
   await store.write([{ type: "put", path: "endpoints/a", value: 1, ephemeral: true }]);
   await store.write([{ type: "put", path: "endpoints/fenced", value: 1, ephemeral: true }], { lock });
@@ -172,6 +177,9 @@ export async function expectRecovery(store: Store, other: Store, expire: () => P
     Bun.deepEquals(plain(await other.list("endpoints")), kept),
   );
   await waitUntil("the watch tells them", () => Bun.deepEquals(last, kept));
+
+  await waitUntil("the lock that was asked for meanwhile is held", () => again !== undefined);
+  expect([again?.lost.aborted, await other.holder("again")]).toEqual([false, "store"]);
 
   expect(lock.lost.aborted).toBe(true);
   const late = store.write([{ type: "put", path: "endpoints/durable", value: "late" }], { lock });

@@ -100,10 +100,11 @@ export class Standby {
     while (!signal.aborted) {
       try {
         const holder = await store.holder(LOCK);
-        const leader = readHolder(holder);
-        if (leader?.instance !== this.#leader?.instance && leader !== undefined)
+        const first = readHolder(holder);
+        const leader = first?.instance === self.instance ? undefined : first;
+        if (leader !== undefined && leader.instance !== this.#leader?.instance)
           log.info({ api: self.url, leader: leader.url }, "Another scheduler of this name leads; this one stands by");
-        this.#leader = leader?.instance === self.instance ? undefined : leader;
+        this.#leader = leader;
         if (holder !== undefined && this.#leader !== undefined) {
           const heard = await hear(this.#leader);
           if (heard === "answers") answered = this.#leader.instance;

@@ -131,8 +131,10 @@ export class ZookeeperLocks {
   /** One step towards the lock: its token when it is ours, "again" to go on at once, undefined to wait for the bell. */
   async #advance(wish: Wish): Promise<string | undefined> {
     const { zookeeper, znodes, makeFolder } = this.#options;
-    // A znode of an earlier session may still be seen through a server that lags behind: it is not ours any more.
+    // A znode of an earlier session may still be seen through a server that lags behind: it is not ours any more. One that was
+    // asked for then and made only in this session would stand before the wish for good.
     if (wish.sessionId !== zookeeper.id) {
+      if (wish.mark !== "") await this.#abandon(`${wish.folder}/${wish.mark}`);
       wish.sessionId = zookeeper.id;
       wish.mark = randomUUID();
     }
@@ -172,7 +174,7 @@ export class ZookeeperLocks {
 
   /** Takes back a wish that is not waited for any longer, whether or not its create was ever answered. */
   async #withdraw(wish: Wish): Promise<void> {
-    if (wish.sessionId === this.#options.zookeeper.id) await this.#abandon(`${wish.folder}/${wish.mark}`);
+    if (wish.mark !== "") await this.#abandon(`${wish.folder}/${wish.mark}`);
   }
 
   /** Removes the znode whose path begins with `prefix`; again later, for as long as the session lasts, when it fails. */
