@@ -11,8 +11,10 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
   );
   process.exit(2);
 }
+const stopped = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stopped.abort(new Error(name)));
 try {
-  const result = await runChaos({ minutes, seed, say: (line) => console.log(line) });
+  const result = await runChaos({ minutes, seed, say: (line) => console.log(line), signal: stopped.signal });
   console.log(JSON.stringify(result, undefined, 2));
   // The driver's timers would keep the process for minutes.
   process.exit(0);

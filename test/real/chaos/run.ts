@@ -14,6 +14,8 @@ export type ChaosOptions = {
   /** Gives the order, the choice and the length of the faults; when a process notices them no seed can say. */
   readonly seed: number;
   readonly say: (line: string) => void;
+  /** Ends the run, and all that it started, before its time. */
+  readonly signal?: AbortSignal;
 };
 
 export type ChaosResult = {
@@ -49,7 +51,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const world = await World.start(directory);
     let result: ChaosResult;
     try {
-      result = await strikeAndHeal(world, options, note);
+      result = await Promise.race([strikeAndHeal(world, options, note), aborted(options.signal)]);
     } finally {
       await world.stop();
     }
@@ -62,6 +64,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       { cause: error },
     );
   }
+}
+
+/** Rejects when the signal aborts. */
+async function aborted(signal: AbortSignal | undefined): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  return promise;
 }
 
 async function strikeAndHeal(world: World, options: ChaosOptions, note: (text: string) => void): Promise<ChaosResult> {
