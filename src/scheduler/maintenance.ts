@@ -110,11 +110,13 @@ function stopNode(draft: Draft, node: NodeRecord): void {
   beginPlan(draft, "maintain", node.cluster, [step("stop", node.id), { ...step("start", node.id), after: [0] }]);
 }
 
-/** The window that keeps nodes of an agent from being started, if its offers tell of one. */
-export function closedBy(state: State, offers: readonly Offer[], nowMs: number): Offer["unavailability"] {
-  return offers
-    .map(({ unavailability }) => unavailability)
-    .find((window) => window !== undefined && nowMs >= window.startMs - leadMs(state) && !isOver(window, nowMs));
+/** Whether nodes of an agent must not start now, for a window that its offers tell of and that we have not refused. */
+export function isClosed(state: State, agentId: string, offers: readonly Offer[], nowMs: number): boolean {
+  if (state.maintenance.get(agentId)?.isAccepted === false) return false;
+  return offers.some(
+    ({ unavailability: window }) =>
+      window !== undefined && nowMs >= window.startMs - leadMs(state) && !isOver(window, nowMs),
+  );
 }
 
 function isOver(window: Span, nowMs: number): boolean {

@@ -6,7 +6,7 @@ import type { Draft } from "./draft.ts";
 import { launchAdmin } from "./admin.ts";
 import type { AgentOffer } from "./feasible.ts";
 import { placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
-import { closedBy } from "./maintenance.ts";
+import { isClosed } from "./maintenance.ts";
 import { startReasons } from "./members.ts";
 import { Placement } from "./placement.ts";
 import { isSought, leavePlace, releaseId } from "./release.ts";
@@ -99,7 +99,7 @@ class Round {
       case "relaunch": {
         const agent = this.#agents.get(want.node.place?.agentId ?? "");
         if (!this.#mayStart(want.node)) return;
-        if (agent !== undefined && closedBy(this.#draft.state, agent.offers, this.#draft.nowMs) !== undefined) {
+        if (agent !== undefined && isClosed(this.#draft.state, agent.agentId, agent.offers, this.#draft.nowMs)) {
           this.#unmet = true;
           return;
         }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Offer } from "../../src/mesos/offer.ts";
 import { reserved } from "../../src/mesos/resources.ts";
 import type { Command, Reply } from "../../src/scheduler/events.ts";
+import { roleFault } from "../../src/scheduler/framework.ts";
 import { frameworkIds } from "../../src/scheduler/state.ts";
 import { frameworkView, nodeView, planView } from "../../src/scheduler/views.ts";
 import { offerOf, Scene } from "./scene.ts";
@@ -141,6 +142,25 @@ describe("a maintenance window", () => {
     expect(answer).toEqual({ type: "acceptInverseOffers", inverseOfferIds: ["i9"], refuseSeconds: 60 });
     expect(scene.state.maintenance.size).toBe(0);
   });
+});
+
+test("a node that fails before a window which was refused starts again at once", () => {
+  const scene = new Scene().deployed();
+  scene.status(scene.node(3).task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
+  const soon = { startMs: scene.nowMs + 60_000, durationMs: HOUR };
+  expect(inverse(scene, 2, soon)).toBe("declineInverseOffers");
+  scene.status(scene.node(2).task?.taskId ?? "", "TASK_FAILED");
+  scene.offer(during(scene.ownOffer(scene.node(2)), soon.startMs, HOUR));
+  expect(scene.launched().map(({ name }) => name)).toEqual(["ringmaster-demo-2"]);
+});
+
+test("another role is refused as long as anything is reserved for the one before", () => {
+  const { state } = new Scene().deployed();
+  expect(roleFault(state, "ringmaster")).toBeUndefined();
+  expect(roleFault(state, "other")).toBe(
+    "found --role other, wanted --role ringmaster: the volumes of 3 nodes and 0 leftover reservations belong to it, and Mesos offers them to no other role",
+  );
+  expect(roleFault({ ...state, clusters: new Map() }, "other")).toBeUndefined();
 });
 
 test("a node on a drained agent waits without a failure to its name, and starts when the agent is back", () => {

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Accepted, EndpointsView, FrameworkView, NodeView } from "../../src/databases/api.ts";
+import type { z } from "zod";
+import type { Accepted, DiagnosisSchema, EndpointsView, FrameworkView, NodeView } from "../../src/databases/api.ts";
 import { startMesos, type Mesos } from "./mesos/mesos.ts";
 import { riakPackage } from "./riak-package.ts";
 import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
@@ -108,6 +109,52 @@ async function key(number: number, init?: RequestInit): Promise<Response> {
   const found = nodes.find((each) => each.node === `ringmaster-demo-${number}`);
   return await fetch(`http://${found?.hostname}:${found?.ports["http"]}/buckets/test/keys/kept`, init);
 }
+
+/** What an operator may reserve by hand: a little of the first agent, with labels as ours. */
+async function reserved(
+  owner: string,
+  reservation: string,
+): Promise<{ readonly agent_id: { readonly value: string } }> {
+  const [agent] = await mesos.agents();
+  const labels = [
+    { key: "ringmaster.framework", value: owner },
+    { key: "ringmaster.reservation", value: reservation },
+  ];
+  const reservations = [{ type: "DYNAMIC", role: "ringmaster", labels: { labels } }];
+  const resources = [{ name: "cpus", type: "SCALAR", scalar: { value: 0.1 }, reservations }];
+  return { agent_id: { value: agent?.id ?? "" }, ...{ resources } };
+}
+
+/** The doctor's exit code and the ids of what it found. */
+async function examined(...flags: readonly string[]): Promise<readonly unknown[]> {
+  const { code, out } = await scheduler.cli("doctor", "--json", ...flags);
+  const { findings } = JSON.parse(out) as z.infer<typeof DiagnosisSchema>;
+  return [code, findings.map(({ id }) => id).toSorted((a, b) => a.localeCompare(b))];
+}
+
+/** Waits until the doctor finds just this. */
+async function finds(code: number, ...ids: readonly string[]): Promise<void> {
+  await until(`the doctor finds ${ids.length} things`, MINUTE, async () => {
+    const found = await examined();
+    if (!Bun.deepEquals(found, [code, ids])) throw new Error(JSON.stringify(found));
+    return true;
+  });
+}
+
+test("the doctor finds nothing in a cluster that is well, gives back what is ours and empty, and leaves the rest alone", async () => {
+  await finds(0);
+  const { frameworkId = "" } = await framework();
+  const foreign = await reserved("f-gone", "ringmaster-old-2.7");
+  await operator("RESERVE_RESOURCES", await reserved(frameworkId, "ringmaster-old-1.7"));
+  await operator("RESERVE_RESOURCES", foreign);
+  const stays = `foreign:ringmaster-old-2.7@${foreign.agent_id.value}`;
+  expect(await examined()).toEqual([1, [stays, "reservation:ringmaster-old-1.7"]]);
+  expect(await examined("--repair", "--yes")).toEqual([1, [stays]]);
+  await until("it is given back", MINUTE, async () => (await framework()).leftovers.length === 0);
+  await finds(1, stays);
+  await operator("UNRESERVE_RESOURCES", foreign);
+  await finds(0);
+}, 120_000);
 
 test(
   "maintenance is promised for one node's agent and refused for the other's; the node stops, and starts when it is over",

@@ -91,7 +91,11 @@ function addEndpointEvents(app: Api, scheduler: ApiScheduler): void {
         said = data;
         stream.writeSSE({ event: "endpoints", data }).catch(() => ended.resolve());
       };
-      const comment = setInterval(() => void stream.write(": still here\n\n").catch(() => ended.resolve()), COMMENT_MS);
+      const comment = setInterval(() => {
+        // A scheduler that leads no longer hears of no change: its clients find the leader by asking again.
+        if (scheduler.standby() !== undefined) ended.resolve();
+        else void stream.write(": still here\n\n").catch(() => ended.resolve());
+      }, COMMENT_MS);
       const stop = scheduler.changes(say);
       stream.onAbort(() => ended.resolve());
       say();

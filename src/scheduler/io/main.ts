@@ -15,6 +15,9 @@ import type { Loop } from "./run.ts";
 import { Standby } from "./standby.ts";
 import { serveTerm } from "./term.ts";
 
+/** Who has lost a term lets others go first, and does not spin on a store that refuses. */
+const AFTER_TERM_MS = 500;
+
 /** Runs a scheduler until it is told to stop or cannot go on. Returns the exit code; throws what an operator must read. */
 export async function main(args: readonly string[]): Promise<number> {
   const flags = readFlags(args);
@@ -68,6 +71,7 @@ export async function main(args: readonly string[]): Promise<number> {
       });
       loop = undefined;
       if (end === "stopped") return 0;
+      await Bun.sleep(AFTER_TERM_MS);
     }
   } catch (error) {
     if (stopped.signal.aborted) return 0;
