@@ -78,12 +78,11 @@ export class Standby {
     const process_ = thisProcess();
     const holder = { ...self, ...(process_ === undefined ? {} : { process: process_ }) };
     const over = new AbortController();
-    const watching = this.#watch(AbortSignal.any([signal, over.signal]));
+    void this.#watch(AbortSignal.any([signal, over.signal]));
     try {
       return await store.lock(LOCK, holder, signal);
     } finally {
       over.abort();
-      await watching;
       this.#leader = undefined;
       this.#readMs = -Infinity;
     }
@@ -100,13 +99,15 @@ export class Standby {
     while (!signal.aborted) {
       try {
         const holder = await store.holder(LOCK);
+        if (signal.aborted) return;
         const first = readHolder(holder);
         const leader = first?.instance === self.instance ? undefined : first;
         if (leader !== undefined && leader.instance !== this.#leader?.instance)
           log.info({ api: self.url, leader: leader.url }, "Another scheduler of this name leads; this one stands by");
         this.#leader = leader;
         if (holder !== undefined && this.#leader !== undefined) {
-          const heard = await hear(this.#leader);
+          const heard = await hear(this.#leader, signal);
+          if (signal.aborted || this.#leader === undefined) return;
           if (heard === "answers") answered = this.#leader.instance;
           refusals = heard === "refuses" && answered === this.#leader.instance ? refusals + 1 : 0;
           if (refusals >= REFUSALS || isGoneHere(holder)) {
@@ -136,9 +137,10 @@ function isGoneHere(holder: Json): boolean {
 }
 
 /** "silent" may be anything: a machine that is off, a network in between, another process at that address. */
-async function hear({ url, instance }: Leader): Promise<"answers" | "refuses" | "silent"> {
+async function hear({ url, instance }: Leader, signal: AbortSignal): Promise<"answers" | "refuses" | "silent"> {
   try {
-    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(ANSWER_MS), proxy: false });
+    const either = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
+    const response = await fetch(`${url}/health`, { signal: either, proxy: false });
     const { instance: found } = (await response.json()) as { readonly instance?: unknown };
     return found === instance ? "answers" : "silent";
   } catch (error) {
