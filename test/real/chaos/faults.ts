@@ -135,21 +135,25 @@ async function loseAgent(world: World, chance: Chance, writer: Writer): Promise<
   return { text: `the agent of ${node.id} is gone for good`, lastsMs: 0, undo };
 }
 
-async function killScheduler(name: string, scheduler: Scheduler, chance: Chance): Promise<Struck> {
+async function killScheduler(name: string, scheduler: Scheduler, world: World, chance: Chance): Promise<Struck> {
   const lastsMs = chance.between(0, 8_000);
+  world.down.add(scheduler);
   await scheduler.kill();
-  return { text: `kill -9 of ${name}, started again after ${lastsMs} ms`, lastsMs, undo: scheduler.restart };
+  const undo = (): Promise<void> => world.restart(scheduler);
+  return { text: `kill -9 of ${name}, started again after ${lastsMs} ms`, lastsMs, undo };
 }
 
 async function killLeader(world: World, chance: Chance): Promise<Struck | undefined> {
   const leader = await world.leader();
-  return leader === undefined ? undefined : killScheduler("the leading scheduler", leader, chance);
+  return leader === undefined ? undefined : killScheduler("the leading scheduler", leader, world, chance);
 }
 
 async function killStandby(world: World, chance: Chance): Promise<Struck | undefined> {
   const leader = await world.leader();
   const standby = world.schedulers.find((scheduler) => scheduler !== leader);
-  return leader === undefined || standby === undefined ? undefined : killScheduler("the standby", standby, chance);
+  return leader === undefined || standby === undefined
+    ? undefined
+    : killScheduler("the standby", standby, world, chance);
 }
 
 function freeze(text: string, pid: number, chance: Chance): Struck {

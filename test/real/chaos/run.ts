@@ -195,9 +195,15 @@ class Run {
     for (const part of fault.parts) this.#struck.set(part, ending);
   }
 
-  /** Never two database processes of one node. */
+  /** Never two database processes of one node. Starts schedulers again that have ended by themselves. */
   async #watch(): Promise<void> {
     while (!this.#over.signal.aborted) {
+      for (const scheduler of this.#world.ended()) {
+        this.#note("a scheduler has ended by itself");
+        await this.#world.restart(scheduler).catch((error: unknown) => {
+          this.#error = new Error(String(error), { cause: error });
+        });
+      }
       const nowMs = performance.now();
       for (const [node, { cassandra }] of await this.#world.processes()) {
         if (cassandra.length < 2) this.#twiceSinceMs.delete(node);

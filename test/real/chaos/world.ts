@@ -11,6 +11,7 @@ import { startZookeeper, type Zookeeper } from "../zookeeper.ts";
 const CLUSTER = "chaos";
 const DEPLOY_MS = 420_000;
 const ANSWER_MS = 3_000;
+const RESTART_MS = 120_000;
 
 /** Processes of one node that agents of ours started. */
 export type NodeProcesses = { readonly cassandra: readonly number[]; readonly executor: readonly number[] };
@@ -20,6 +21,8 @@ export class World {
   readonly zookeeper: Zookeeper;
   readonly schedulers: readonly Scheduler[];
   isAgentLost = false;
+  /** Schedulers that were killed and not started again yet. */
+  readonly down = new Set<Scheduler>();
 
   private constructor(mesos: Mesos, zookeeper: Zookeeper, schedulers: readonly Scheduler[]) {
     this.mesos = mesos;
@@ -108,6 +111,21 @@ export class World {
     return found.find((scheduler) => scheduler !== undefined);
   }
 
+  /** Starts a killed scheduler again, as Marathon would: until it stays, for it ends when it finds no store. */
+  async restart(scheduler: Scheduler): Promise<void> {
+    this.down.add(scheduler);
+    await until("a scheduler starts", RESTART_MS, async () => {
+      await scheduler.restart();
+      return true;
+    });
+    this.down.delete(scheduler);
+  }
+
+  /** Schedulers that have ended by themselves. */
+  ended(): readonly Scheduler[] {
+    return this.schedulers.filter((scheduler) => !this.down.has(scheduler) && !isAlive(scheduler.pid()));
+  }
+
   /** Begins an operator's restart of a node. */
   async restartNode(node: string): Promise<void> {
     const leader = await this.leader();
@@ -175,6 +193,14 @@ async function get<T>(url: string): Promise<T> {
   const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 /** A signal to a process of ours that may have ended by itself. */
