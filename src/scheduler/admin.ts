@@ -79,7 +79,7 @@ function noteMoved(draft: Draft, plan: PlanRecord, { operation = "", node = "", 
     const found = cluster.nodes.get(id);
     if (found === undefined) continue;
     const { outside: _before, ...inside } = found;
-    draft.putNode(left.includes(id) ? { ...inside, outside: true } : { ...inside, joined: true });
+    draft.putNode(left.includes(id) ? { ...inside, outside: "left" } : { ...inside, joined: true });
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type ClusterState,
   type NodeRecord,
   type PlanKind,
+  type PlanRecord,
   type Step,
 } from "./state.ts";
 
@@ -50,13 +51,12 @@ function replyTo(draft: Draft, command: Command): Reply {
   if (cluster.record.goal === "removed")
     return conflict(`Cannot change cluster "${command.cluster}": it is being destroyed`);
   if (command.type === "destroyCluster") return destroyCluster(draft, cluster);
-  const busy = activePlans(draft.state, command.cluster).find((plan) => !isWaitingReplacement(plan));
+  // Who starts a node need not wait for another that fails to come back.
+  const busy = activePlans(draft.state, command.cluster).find(
+    (plan) => !isWaitingReplacement(plan) && (plan.kind !== "recover" || command.type !== "startNode"),
+  );
   const forced = (command.type === "removeNode" && command.force) || command.type === "replaceNode";
-  if (busy !== undefined && !forced) {
-    return conflict(
-      `Cannot change cluster "${command.cluster}": plan "${busy.id}" is at work; wait for it, or abort it`,
-    );
-  }
+  if (busy !== undefined && !forced) return atWork(command.cluster, busy);
   switch (command.type) {
     case "updateCluster":
       return updateCluster(draft, cluster, command.change);
@@ -201,6 +201,8 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
       `Cannot remove node "${node.id}": node "${heir.id}" takes its place; wait for it, or remove it first`,
     );
   const asked: Change = force ? { type: "forceRemove", node: node.id } : { type: "leave", nodes: [node.id] };
+  const other = otherSwap(draft, cluster, node);
+  if (other !== undefined) return atWork(name, other);
   const no = node.joined ? refusal(cluster, asked) : undefined;
   if (no !== undefined) return no;
   abortPlansOf(draft, node);
@@ -214,14 +216,16 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
   return change(draft, cluster, "leave", asked);
 }
 
-/** A node that never came into its ring is brought there: its first join was perhaps given up. */
+/** A node that never came into its ring is brought there, if it can be now: its first join was perhaps given up. */
 function startNode(draft: Draft, cluster: ClusterState, node: NodeRecord): Reply {
   const heir = heirOf(cluster, node);
   if (heir !== undefined && hasBegun(heir))
     return conflict(`Cannot start node "${node.id}": node "${heir.id}" takes its place; replace it to go on with that`);
-  if (node.joined && node.outside !== true) return begin(draft, cluster, "start", [step("start", node.id)]);
   const asked: Change = { type: "add", nodes: [node.id] };
-  return refusal(cluster, asked) ?? change(draft, cluster, "start", asked);
+  const isInside = node.joined && node.outside === undefined;
+  if (isInside || refusal(cluster, asked) !== undefined)
+    return begin(draft, cluster, "start", [step("start", node.id)]);
+  return change(draft, cluster, "start", asked);
 }
 
 function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Reply {
@@ -235,12 +239,33 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
     return conflict(
       `Cannot replace node "${old.id}": nobody else has its data, which may be there again when its agent is; otherwise mark the agent as gone in Mesos`,
     );
+  const other = otherSwap(draft, cluster, old);
+  if (other !== undefined) return atWork(old.cluster, other);
   const asked = { type: "replace", node: old.id, old: old.id, byItself: false } as const;
   const no = refusal(cluster, asked);
   if (no !== undefined) return no;
   abortPlansOf(draft, old);
   const heir = makeHeir(draft, cluster, old);
   return change(draft, cluster, "replace", { ...asked, node: heir.id });
+}
+
+function atWork(cluster: string, { id }: PlanRecord): Reply {
+  return conflict(`Cannot change cluster "${cluster}": plan "${id}" is at work; wait for it, or abort it`);
+}
+
+/** A plan that has yet to change the ring for another node: two at once would each count on what the other changes. */
+function otherSwap(draft: Draft, cluster: ClusterState, node: NodeRecord): PlanRecord | undefined {
+  const changesRing = ({ type, status, operation, node: at = "", args = {} }: Step): boolean => {
+    if (status === "done" || type !== "admin") return status !== "done" && type === "start";
+    const { joined, left } = databaseOf(cluster).moved(operation ?? "", at, args);
+    return joined.length + left.length > 0;
+  };
+  return activePlans(draft.state, node.cluster).find(
+    ({ kind, steps }) =>
+      (kind === "replace" || kind === "leave") &&
+      steps.some(changesRing) &&
+      !steps.some((open) => open.node === node.id),
+  );
 }
 
 /** Ends the plans that still count on a node which is to go. */

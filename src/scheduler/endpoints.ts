@@ -8,7 +8,7 @@ import type { ClusterState, NodeRecord } from "./state.ts";
 export function endpointOf(spec: ClusterSpec, node: NodeRecord): Endpoint | undefined {
   const { place, rack, phase, healthy, outside } = node;
   // Beside its ring a node has none of the ring's data.
-  if (place === undefined || phase !== "running" || !healthy || outside === true) return undefined;
+  if (place === undefined || phase !== "running" || !healthy || outside !== undefined) return undefined;
   const zone = place.fields["@zone"];
   return {
     schema: 1,

@@ -24,7 +24,7 @@ export const memberOf = remembered((node: NodeRecord): Member => ({
   rack: node.rack ?? "",
   ports: node.place?.footprint.ports ?? {},
   joined: node.joined,
-  ...(node.outside === true ? { outside: true } : {}),
+  ...(node.outside !== undefined ? { outside: true } : {}),
   ...(node.phase === "lost" ? { lost: true } : {}),
   state: memberState(node),
 }));

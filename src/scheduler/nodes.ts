@@ -42,7 +42,9 @@ export function hasBegun(heir: NodeRecord): boolean {
 
 /** Whether the node is the last of its ring: it leaves no ring behind in which its place could be taken. */
 export function isLast(cluster: ClusterState, node: NodeRecord): boolean {
-  return ![...cluster.nodes.values()].some(({ id, joined, outside }) => id !== node.id && joined && outside !== true);
+  return ![...cluster.nodes.values()].some(
+    ({ id, joined, outside }) => id !== node.id && joined && outside === undefined,
+  );
 }
 
 /** The heir of `old`, made if there is none yet. */

@@ -14,7 +14,8 @@ import { activePlans, runningPlans, type NodeRecord, type PlanRecord, type Step 
  */
 export function ensureRecovery(draft: Draft, node: NodeRecord): void {
   const cluster = draft.state.clusters.get(node.cluster);
-  if (cluster?.record.goal !== "running") return;
+  // One that has left its ring is of no use to it.
+  if (cluster?.record.goal !== "running" || node.outside === "left") return;
   const heir = heirOf(cluster, node);
   if (heir !== undefined && hasBegun(heir)) return;
   const dueMs = replaceDueMs(draft.state, cluster, node);

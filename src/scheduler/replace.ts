@@ -20,7 +20,7 @@ const REASONS_MOST = 5;
 
 /** When the node is due to be replaced by itself; undefined: it is not. */
 export function replaceDueMs(state: State, cluster: ClusterState, node: NodeRecord): number | undefined {
-  if (!node.joined || node.outside === true || node.keep === true || cluster.record.goal !== "running")
+  if (!node.joined || node.outside !== undefined || node.keep === true || cluster.record.goal !== "running")
     return undefined;
   // Another's data on its volume is a riddle for people.
   if (node.phase === "lost") return node.lastFailure?.kind === "foreign-volume" ? undefined : node.sinceMs;
@@ -74,7 +74,9 @@ export function replaceReasons(
     const found = `${state.unreconciled.size} tasks of unknown state`;
     return [{ check: "reconciliation", found, wanted: "Mesos' word on every task" }];
   }
-  const others = nodesInOrder(cluster).filter((node) => node.joined && node.outside !== true && node.id !== old.id);
+  const others = nodesInOrder(cluster).filter(
+    (node) => node.joined && node.outside === undefined && node.id !== old.id,
+  );
   const away = others.filter((node) => memberOf(node).state !== "serving");
   const reasons = away.slice(0, REASONS_MOST).map((node): Reason => {
     const found = node.phase === "running" ? "running, its probes fail" : node.phase;

@@ -124,8 +124,8 @@ export type NodeRecord = {
   readonly generation: number;
   /** Whether the node was a full member once, so that its volume holds data. */
   readonly joined: boolean;
-  /** Set while the node, which has served, is not known to be in its ring: its join has not ended, or it has left. */
-  readonly outside?: true;
+  /** Set while the node, which has served, is not known to be in its ring: its join has not ended, or it has left it. */
+  readonly outside?: "joining" | "left";
   /** Set when a task has ended that may have marked the present volume, heard of or not: data is expected there from then on. */
   readonly begun?: true;
   /** False while the running node's probes fail. */

@@ -93,8 +93,8 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   if (phase === node.phase && isSame && !isHeard) return;
   const sinceMs = phase === node.phase ? node.sinceMs : draft.nowMs;
   const isFirst = joined && !node.joined;
-  const first = isFirst && !isInRing(draft, node) ? { outside: true as const } : {};
-  if (isFirst && first.outside !== true) leaveRing(draft, node);
+  const first = isFirst && !isInRing(draft, node) ? { outside: "joining" as const } : {};
+  if (isFirst && first.outside === undefined) leaveRing(draft, node);
   const { keep, ...free } = isHeard ? heard : node;
   // What was to stay as it is has come back: another time is another matter.
   const kept = keep === true && phase === "unreachable" ? { keep } : {};
@@ -111,7 +111,7 @@ function isInRing(draft: Draft, node: NodeRecord): boolean {
 /** Who has come into the ring has taken the place of its old node there. */
 function leaveRing(draft: Draft, { cluster, replaces }: NodeRecord): void {
   const old = draft.state.clusters.get(cluster)?.nodes.get(replaces?.node ?? "");
-  if (old !== undefined) draft.putNode({ ...old, outside: true });
+  if (old !== undefined) draft.putNode({ ...old, outside: "left" });
 }
 
 function isOutOfSight(state: TaskState): boolean {

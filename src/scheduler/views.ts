@@ -91,7 +91,7 @@ export function nodeView(state: State, node: NodeRecord): NodeView {
     phase: node.phase,
     since: iso(node.sinceMs),
     healthy: node.healthy,
-    joined: node.joined && node.outside !== true,
+    joined: node.joined && node.outside === undefined,
     ports: place?.footprint.ports ?? {},
     failures: node.failures,
     ...(place === undefined ? {} : { hostname: place.hostname, agentId: place.agentId }),
@@ -119,7 +119,7 @@ export function endpointsView(cluster: ClusterState): EndpointsView {
   const nodes = placed.map((node) => ({
     node: node.id,
     hostname: node.place?.hostname ?? "",
-    serving: node.phase === "running" && node.healthy && node.outside !== true,
+    serving: node.phase === "running" && node.healthy && node.outside === undefined,
     ports: node.place?.footprint.ports ?? {},
   }));
   const serving = nodes.filter((node) => node.serving);

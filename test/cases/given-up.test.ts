@@ -192,7 +192,7 @@ describe("a node beside its ring", () => {
     const scene = beside();
     expect(scene.nodes().map(({ joined, outside }) => [joined, outside])).toEqual([
       [true, undefined],
-      [true, true],
+      [true, "joining"],
     ]);
     expect(endpointStates(scene)).toEqual(["serving"]);
     expect([adminStep(scene), adminStep(scene)]).toEqual(["join ringmaster-demo-2", "commit ringmaster-demo-1"]);
@@ -241,6 +241,6 @@ describe("a node beside its ring", () => {
     ask(scene, { type: "abortPlan", plan: "demo-start-2" });
     ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(3).id, force: false });
     expect([adminStep(scene), adminStep(scene)]).toEqual(["settle ringmaster-demo-1", "leave ringmaster-demo-1"]);
-    expect(scene.node(3).outside).toBe(true);
+    expect(scene.node(3).outside).toBe("left");
   });
 });

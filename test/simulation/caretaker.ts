@@ -14,8 +14,10 @@ const BESIDE_MS = 600_000;
 
 export class Caretaker {
   readonly #world: World;
-  /** How often something was done about a trouble. */
+  /** How often something was tried about a trouble. */
   readonly #tries = new Map<string, number>();
+  /** How often a command was not refused. */
+  readonly #given = new Map<string, number>();
   /** Since when plans are watched. */
   readonly #watched = new Map<string, number>();
 
@@ -38,7 +40,8 @@ export class Caretaker {
 
   /** Whoever has lost patience with a node wants as many as before; replacing one changes nothing about that either. */
   #submit(leader: SchedulerProcess, command: Command): void {
-    this.#world.operator.submit(leader, command, false);
+    const what = `${command.type} ${"node" in command ? command.node : ""}`;
+    this.#world.operator.submit(leader, command, false, () => this.#given.set(what, (this.#given.get(what) ?? 0) + 1));
   }
 
   #choose(state: State, cluster: ClusterState): Command | undefined {
@@ -52,14 +55,25 @@ export class Caretaker {
           state.plans.get(plan)?.steps.some(({ type, node }) => type === "release" && node === id) === true,
       );
     const kept = nodes.filter((node) => !isGoing(node));
+    // Two changes of one ring at once are refused; only what waits for its rest lets another begin.
+    const isBusy = activePlans.some(
+      (plan) =>
+        /-(?:replace|leave)-\d+$/.test(plan) &&
+        state.plans
+          .get(plan)
+          ?.steps.some(
+            ({ type, operation, status: open }) => open !== "done" && type !== "release" && operation !== "settle",
+          ) === true,
+    );
     for (const dead of kept.filter((node) => this.#isDeadForLong(node))) {
-      const isHopeless = this.#world.operator.hopeless.has(dead.id);
+      const isHopeless = isBusy || this.#world.operator.hopeless.has(dead.id);
       const command = isHopeless ? undefined : this.#about(dead, kept.length);
       if (command !== undefined) return command;
     }
     const stuck = activePlans.find((id) => this.#isStuck(state, id));
     if (stuck !== undefined) return { type: "abortPlan", plan: stuck };
-    return activePlans.length > 0 ? undefined : this.#whenIdle(name, nodes);
+    const isOpen = activePlans.some((id) => state.plans.get(id)?.kind !== "recover");
+    return isOpen ? undefined : this.#whenIdle(name, nodes, activePlans.length > 0);
   }
 
   /** Whether the node's data is gone, as far as a person can find out. */
@@ -79,18 +93,28 @@ export class Caretaker {
   /** One too many is removed, another replaced; what cannot be replaced is removed by force. */
   #about({ id, cluster }: NodeRecord, count: number): Command | undefined {
     const most = this.#world.operator.expected.get(cluster)?.most ?? count;
-    if (count <= most && this.#try(`replace ${id}`, 3)) return { type: "replaceNode", cluster, node: id };
+    const isReplaced = (this.#given.get(`replaceNode ${id}`) ?? 0) >= 3;
+    if (count <= most && !isReplaced && this.#try(`replace ${id}`, 60))
+      return { type: "replaceNode", cluster, node: id };
     return this.#try(`force ${id}`, 2) ? { type: "removeNode", cluster, node: id, force: true } : undefined;
   }
 
-  #whenIdle(cluster: string, nodes: readonly NodeRecord[]): Command | undefined {
+  #whenIdle(cluster: string, nodes: readonly NodeRecord[], recovers: boolean): Command | undefined {
     const ring = this.#world.rings.get(cluster);
     const expected = this.#world.operator.expected.get(cluster);
+    const idle = nodes.find(
+      ({ id, phase, outside }) =>
+        (phase === "waiting" || phase === "stopped" || phase === "down") &&
+        outside !== "left" &&
+        this.#try(`start ${id}`, 20),
+    );
+    if (idle !== undefined) return { type: "startNode", cluster, node: idle.id };
+    if (recovers) return undefined;
     const most = expected?.most ?? nodes.length;
     // What is not needed is what serves least.
     const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
-    if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 2))
-      return { type: "removeNode", cluster, node: spare.id, force: ring?.serving(spare.id) === undefined };
+    if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 10))
+      return { type: "removeNode", cluster, node: spare.id, force: spare.phase !== "running" || !spare.healthy };
     const replaced = nodes.find(({ replacedBy }) =>
       nodes.some(({ id, place }) => id === replacedBy && place !== undefined),
     );
@@ -98,27 +122,26 @@ export class Caretaker {
       return { type: "replaceNode", cluster, node: replaced.id };
     if (replaced !== undefined && this.#try(`remove ${replaced.id}`, 3))
       return { type: "removeNode", cluster, node: replaced.id, force: true };
-    const idle = nodes.find(
-      ({ id, phase }) =>
-        (phase === "waiting" || phase === "stopped" || phase === "down") && this.#try(`start ${id}`, 20),
-    );
-    if (idle !== undefined) return { type: "startNode", cluster, node: idle.id };
+    const gone = nodes.find(({ id }) => ring?.leavers.has(id) === true && ring.members.has(id) === false);
+    if (gone !== undefined && this.#try(`take out ${gone.id}`, 3))
+      return { type: "removeNode", cluster, node: gone.id, force: true };
     const beside = nodes.find(({ id }) => this.#isBeside(cluster, id));
     if (beside !== undefined && this.#try(`join ${beside.id}`, 3))
       return { type: "startNode", cluster, node: beside.id };
     if (beside !== undefined && this.#try(`take out ${beside.id}`, 3))
       return { type: "removeNode", cluster, node: beside.id, force: true };
-    if (nodes.length < (expected?.least ?? 0) && this.#try(`add to ${cluster}`, 10))
+    const isWhole = nodes.every(({ phase, healthy }) => phase === "running" && healthy);
+    if (isWhole && nodes.length < (expected?.least ?? 0) && this.#try(`add to ${cluster}`, 10))
       return { type: "addNodes", cluster, count: 1 };
     return undefined;
   }
 
-  /** Whether the node has left its ring, or runs and never came there. */
+  /** Whether the node runs and never came to its ring. */
   #isBeside(cluster: string, node: string): boolean {
     const ring = this.#world.rings.get(cluster);
     const process = ring?.processes.get(node);
     if (ring === undefined || ring.members.has(node)) return false;
-    return ring.leavers.has(node) || (process !== undefined && this.#world.nowMs - process.startedMs > BESIDE_MS);
+    return process !== undefined && this.#world.nowMs - process.startedMs > BESIDE_MS;
   }
 
   /** Whether a step of the plan says again and again that it failed, or it takes longer than anybody waits. */

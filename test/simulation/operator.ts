@@ -91,18 +91,28 @@ export class Operator {
   }
 
   /** `counts`: whether the cluster is to have another number of nodes by it. */
-  submit(leader: SchedulerProcess, command: Command, counts = true): void {
-    const unmark = this.#mark(command, leader.state);
+  submit(leader: SchedulerProcess, command: Command, counts = true, given?: () => void): void {
+    const { released, givenUp } = this.#marksOf(command, leader.state);
+    const { checks } = this.#world;
+    // A command may work before it is answered; what it may lead to is taken back when it is refused.
+    const newlyReleased = released.filter((node) => !checks.released.has(node));
+    const newlyGivenUp = givenUp.filter((node) => !checks.givenUp.has(node));
+    for (const node of newlyReleased) checks.released.add(node);
+    for (const node of newlyGivenUp) checks.givenUp.add(node);
     leader.submit(command, (outcome) => {
       const isUnknown = outcome.type === "unknown";
       if (isUnknown) this.#world.timeline.say(`operator: no answer to ${JSON.stringify(command)}`);
       if (outcome.type === "refused") {
-        unmark();
         const isLastResort = command.type === "removeNode" && command.force;
-        if ("node" in command && isLastResort && !outcome.message.includes("takes its place"))
+        for (const node of newlyReleased) checks.released.delete(node);
+        for (const node of newlyGivenUp) checks.givenUp.delete(node);
+        if ("node" in command && isLastResort && !/takes its place|at work/.test(outcome.message))
           this.hopeless.set(command.node, outcome.message);
         return;
       }
+      given?.();
+      if (command.type === "destroyCluster") this.destroyed.add(command.cluster);
+      else this.#harm(givenUp);
       if (outcome.type === "accepted" && command.type === "replaceNode")
         for (const { node } of leader.state?.plans.get(outcome.plan)?.steps ?? [])
           if (node !== undefined) this.#pairs.add(node);
@@ -110,32 +120,34 @@ export class Operator {
     });
   }
 
-  /** What a command may lead to, from the moment on that it is sent: whose end it is. Undone when it is refused. */
-  #mark(command: Command, state: State | undefined): () => void {
-    const { released, givenUp } = this.#world.checks;
-    const added: (() => void)[] = [];
-    const add = (to: Set<string>, node: string): void => {
-      if (to.has(node)) return;
-      to.add(node);
-      added.push(() => to.delete(node));
-    };
-    if (command.type === "destroyCluster") {
-      for (const node of state?.clusters.get(command.cluster)?.nodes.keys() ?? []) {
-        add(released, node);
-        add(givenUp, node);
+  /** What a command may lead to: whose process may end, and whose data. */
+  #marksOf(
+    command: Command,
+    state: State | undefined,
+  ): { readonly released: readonly string[]; readonly givenUp: readonly string[] } {
+    switch (command.type) {
+      case "destroyCluster": {
+        const nodes = [...(state?.clusters.get(command.cluster)?.nodes.keys() ?? [])];
+        return { released: nodes, givenUp: nodes };
       }
-      this.destroyed.add(command.cluster);
-    } else if (command.type === "stopNode" || command.type === "replaceNode" || command.type === "removeNode") {
-      add(released, command.node);
-      const ring = this.#world.rings.get(command.cluster);
-      const volume = ring?.members.get(command.node);
-      const givesUp = command.type === "replaceNode" || (command.type === "removeNode" && command.force);
-      if (givesUp) add(givenUp, command.node);
-      if (givesUp && volume !== undefined) ring?.harmed(volume);
+      case "replaceNode":
+        return { released: [command.node], givenUp: [command.node] };
+      case "removeNode":
+        return { released: [command.node], givenUp: command.force ? [command.node] : [] };
+      case "stopNode":
+        return { released: [command.node], givenUp: [] };
+      default:
+        return { released: [], givenUp: [] };
     }
-    return () => {
-      for (const undo of added) undo();
-    };
+  }
+
+  /** The copies of these nodes are gone by an operator's will. */
+  #harm(nodes: readonly string[]): void {
+    for (const ring of this.#world.rings.values())
+      for (const node of nodes) {
+        const volume = ring.members.get(node);
+        if (volume !== undefined) ring.harmed(volume);
+      }
   }
 
   #expect(command: Command, isUnknown: boolean): void {

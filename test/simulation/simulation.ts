@@ -234,5 +234,11 @@ function explain(world: World, open: readonly string[]): Open {
       step.waitsFor.map((reason) => `plan ${plan.id}, ${step.name}: ${reasonText(reason)}`),
     ),
   );
-  return { unexplained: [...unexplained, ...lines], explained: open.filter(isExplained) };
+  const nodes = [...view.clusters.values()].flatMap((cluster) =>
+    [...cluster.nodes.values()].map(
+      ({ id, phase, outside, place }) =>
+        `node ${id}: ${phase}${outside !== undefined ? ", beside its ring" : ""}, agent ${place?.agentId ?? "none"}`,
+    ),
+  );
+  return { unexplained: [...unexplained, ...lines, ...nodes], explained: open.filter(isExplained) };
 }

@@ -16,16 +16,19 @@ export function mayStart(_spec: ClusterSpec, members: readonly Member[], node: M
 
 /** A Riak that serves is a ring of its own until it is joined: so only one that has nobody to join is in the ring by that. */
 export function joinsByServing(members: readonly Member[], node: Member): boolean {
-  return !members.some((other) => other.node !== node.node && isInside(other));
+  return !members.some(({ node: other, joined, lost }) => other !== node.node && joined && lost !== true);
 }
 
 /** What the end of one of `adminAsks` means for the ring. */
 export function moved(operation: string, node: string, args: Readonly<Record<string, string>>): Moved {
   switch (operation) {
+    // Whoever others have joined is what the ring is from then on.
+    case "join":
+      return { joined: [args["to"] ?? ""], left: [] };
     case "commit":
-      return { joined: args["nodes"]?.split(",") ?? [], left: [] };
+      return { joined: [node, ...(args["nodes"]?.split(",") ?? [])], left: [] };
     case "force-replace":
-      return { joined: [args["node"] ?? ""], left: [args["old"] ?? ""] };
+      return { joined: [node, args["node"] ?? ""], left: [args["old"] ?? ""] };
     case "leave":
     case "force-remove":
       return { joined: [], left: [args["node"] ?? node] };
@@ -161,12 +164,14 @@ function refuseIfRing(what: string, members: readonly Member[], nodes: readonly 
 
 /**
  * The first that serves in the ring and is none of `besides`. What a node beside the ring is asked to do to the ring it does
- * to nobody, and says that it is done. Only where nobody in the ring can come back, those beside it are all that is left.
+ * to nobody, and says that it is done. Only where nobody in the ring can come back, those beside it are all that is left: then
+ * always the same one is asked, or there would be two rings.
  */
 function servingMember(members: readonly Member[], besides: readonly string[]): string | undefined {
   const others = inOrder(members).filter(({ node, joined }) => joined && !besides.includes(node));
   const inside = others.filter(isInside);
-  return (inside.length > 0 ? inside : others).find(({ state }) => state === "serving")?.node;
+  const beside = others.filter(({ lost }) => lost !== true).slice(0, 1);
+  return (inside.length > 0 ? inside : beside).find(({ state }) => state === "serving")?.node;
 }
 
 /** Whether the node is in the ring and may serve there, now or later. */
