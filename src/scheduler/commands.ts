@@ -203,13 +203,13 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
   const asked: Change = force ? { type: "forceRemove", node: node.id } : { type: "leave", nodes: [node.id] };
   const other = otherSwap(draft, cluster, node);
   if (other !== undefined) return atWork(name, other);
-  const no = node.joined ? refusal(cluster, asked) : undefined;
+  const no = mayBeMember(node) ? refusal(cluster, asked) : undefined;
   if (no !== undefined) return no;
   abortPlansOf(draft, node);
   if (heir !== undefined && !hasBegun(heir)) forgetHeir(draft, heir);
   countNodes(draft, name, heir !== undefined && hasBegun(heir) ? 0 : 1);
   // A node that never was a member has nothing to hand over and no place in the ring.
-  if (!node.joined) {
+  if (!mayBeMember(node)) {
     const steps: readonly Step[] = [step("stop", node.id), { ...step("release", node.id), after: [0] }];
     return begin(draft, cluster, "leave", steps);
   }
@@ -247,6 +247,11 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
   abortPlansOf(draft, old);
   const heir = makeHeir(draft, cluster, old);
   return change(draft, cluster, "replace", { ...asked, node: heir.id });
+}
+
+/** Whether the node is in its ring, as far as can be known: it may have joined without a word of it. */
+function mayBeMember({ joined, begun, task, unheard }: NodeRecord): boolean {
+  return joined || begun === true || (task !== undefined && unheard !== true);
 }
 
 function atWork(cluster: string, { id }: PlanRecord): Reply {

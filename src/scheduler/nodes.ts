@@ -60,7 +60,8 @@ export function makeHeir(draft: Draft, cluster: ClusterState, old: NodeRecord): 
   const host = old.address ?? old.place?.hostname ?? "";
   const at = `${host.includes(":") ? `[${host}]` : host}:${old.place?.footprint.ports[clusterPort]}`;
   const rack = keepsRack && old.rack !== undefined ? { rack: old.rack } : {};
-  const heir: NodeRecord = { ...fresh, replaces: { node: old.id, ...(isLast(cluster, old) ? {} : { at }), ...rack } };
+  const isInRing = old.joined && !isLast(cluster, old);
+  const heir: NodeRecord = { ...fresh, replaces: { node: old.id, ...(isInRing ? { at } : {}), ...rack } };
   draft.putNode(heir);
   const { keep: _open, ...replaced } = old;
   draft.putNode({ ...replaced, replacedBy: heir.id });

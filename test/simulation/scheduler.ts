@@ -120,6 +120,10 @@ export class SchedulerProcess {
   happen(event: Happening): void {
     if (this.#state === undefined) return;
     this.#inbox.push(event);
+    this.#takeAll();
+  }
+
+  #takeAll(): void {
     while (!this.#busy) {
       const next = this.#inbox.shift();
       if (next === undefined) return;
@@ -174,8 +178,7 @@ export class SchedulerProcess {
       if (!write()) return;
       this.#busy = false;
       then();
-      for (let next = this.#inbox.shift(); next !== undefined && !this.#busy; next = this.#inbox.shift())
-        this.#take(next);
+      this.#takeAll();
     });
   }
 

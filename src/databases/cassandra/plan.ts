@@ -42,8 +42,11 @@ function planReplace(
     return [{ type: "release", node: old, after: [] }];
   const host = witness(`replace node "${old}"`, members, [node, old]);
   const args = { old, quorum: byItself ? "wanted" : "not asked for" };
+  // One that was never heard to join has perhaps no tokens that another could take: if it has, they are given up.
+  const isMember = members.some((member) => member.node === old && member.joined);
+  const operation = isMember ? { operation: "check-replace", args } : { operation: "removenode", args: { node: old } };
   const check: readonly StepSketch[] =
-    host === undefined ? [] : [{ type: "admin", node: host, operation: "check-replace", args, after: [] }];
+    host === undefined ? [] : [{ type: "admin", node: host, ...operation, after: [] }];
   const start = check.length;
   return [
     ...check,
