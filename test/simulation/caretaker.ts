@@ -122,7 +122,7 @@ export class Caretaker {
       return { type: "replaceNode", cluster, node: replaced.id };
     if (replaced !== undefined && this.#try(`remove ${replaced.id}`, 3))
       return { type: "removeNode", cluster, node: replaced.id, force: true };
-    const gone = nodes.find(({ id }) => ring?.leavers.has(id) === true && ring.members.has(id) === false);
+    const gone = nodes.find(({ id }) => ring?.leavers.has(id) === true && !ring.members.has(id));
     if (gone !== undefined && this.#try(`take out ${gone.id}`, 3))
       return { type: "removeNode", cluster, node: gone.id, force: true };
     const beside = nodes.find(({ id }) => this.#isBeside(cluster, id));
