@@ -18,7 +18,8 @@ export const DEFAULTS = {
   connectionsMax: 4096,
   queueMax: 1024,
   queueTimeoutMs: 5000,
-  drainTimeoutMs: 60_000,
+  // Shorter than the scheduler waits (10 s by default): a node that is being stopped answers with errors.
+  drainTimeoutMs: 8000,
   probeIntervalMs: 1000,
   probeFall: 2,
   probeRise: 2,

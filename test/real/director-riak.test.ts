@@ -120,7 +120,7 @@ beforeAll(async () => {
   const follow = ["--cluster", "demo", "--scheduler", scheduler.url()];
   directors = {
     frames: await startDirector(["pb"], ...follow, "--pb-mode", "frames"),
-    raw: await startDirector(["pb", "http"], ...follow),
+    raw: await startDirector(["pb", "http"], ...follow, "--drain-timeout", "1"),
   };
   await planDone(plan, 6 * MINUTE);
   for (const director of Object.values(directors))
