@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { measureBinary } from "./binary.ts";
 import { measureCepmd } from "./cepmd.ts";
+import { measureDirector } from "./director.ts";
 import { measureDeploy } from "./deploy.ts";
 import { table, type Figure } from "./figure.ts";
 import { measureScale } from "./scale.ts";
@@ -12,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   binary: measureBinary,
   cepmd: measureCepmd,
   scale: measureScale,
+  director: measureDirector,
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -166,7 +166,8 @@ export class Connections implements Traffic {
       return;
     }
     tune(socket);
-    join(clientSocket, socket);
+    const { clientTls, backendTls } = this.#desk.options;
+    join(clientSocket, socket, clientTls === undefined && backendTls === undefined);
     release(clientSocket, PUMP);
   }
 

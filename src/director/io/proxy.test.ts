@@ -135,6 +135,51 @@ describe("a connection", () => {
     expect([figures?.received.bytes, figures?.sent.bytes]).toEqual([sent.length, sent.length]);
   });
 
+  test("that is busy stays whole through back-pressure, half-close and a break", async () => {
+    const proxy = listen([(await backend(echo)).target]);
+    const sent = Buffer.alloc(3_000_000);
+    for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(i, i);
+    const busy = Array.from({ length: 20 }, () => client(proxy));
+    const answers = busy.map(async (socket) => {
+      const got: Buffer[] = [];
+      socket.on("data", (chunk: Buffer) => got.push(chunk));
+      // Small messages back and forth make it busy, then all comes at once to a client that is slow to read.
+      for (let i = 0; i < 100; i += 1) {
+        socket.write(sent.subarray(i * 100, i * 100 + 100));
+        await once(socket, "data");
+      }
+      socket.pause();
+      socket.end(sent.subarray(10_000));
+      setTimeout(() => socket.resume(), 100);
+      await once(socket, "end");
+      return Buffer.concat(got).equals(sent);
+    });
+    expect(await Promise.all(answers)).toEqual(busy.map(() => true));
+    await until("all are gone", () => open(proxy) === 0);
+    const figures = [...proxy.figures.backends.values()][0];
+    expect([figures?.received.bytes, figures?.sent.bytes]).toEqual([20 * sent.length, 20 * sent.length]);
+  });
+
+  test("that is busy is broken off for the one when the other breaks it off, and when it is cut", async () => {
+    const server = await backend(echo);
+    const proxy = listen([server.target], { drainTimeoutMs: 200 });
+    const busy = Array.from({ length: 3 }, () => client(proxy));
+    for (let i = 0; i < 100; i += 1)
+      for (const socket of busy) {
+        socket.write("x");
+        await once(socket, "data");
+      }
+    const over = busy.map(readAll);
+    busy[0]?.resetAndDestroy();
+    await until("its backend's is gone", () => server.sockets.size === 2);
+    [...server.sockets][0]?.resetAndDestroy();
+    await Promise.race([over[1], over[2]]);
+    await until("one is left", () => open(proxy) === 1);
+    proxy.retarget([]);
+    await Promise.all(over);
+    await until("all are gone", () => open(proxy) === 0);
+  });
+
   test("that the backend ends first lets the client finish sending", async () => {
     const got = Promise.withResolvers<string>();
     const server = await backend((socket) => {

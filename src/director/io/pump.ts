@@ -1,6 +1,10 @@
 // The pump: carries bytes between a client and its backend, with back-pressure and half-close both ways. Once a connection is
 // up, this is the only code that runs for its bytes.
 import type { Socket } from "bun";
+import { openShortcut, type Shortcut } from "./shortcut.ts";
+
+/** A connection that has carried so many pieces one way is busy. */
+const BUSY_PIECES = 16;
 
 /** Counts the bytes that one side of a backend's connections has sent. */
 export type Meter = { bytes: number };
@@ -25,6 +29,12 @@ export class Side {
   early: { readonly bytes: Buffer[]; ended: boolean } | undefined;
   /** What is to be done with this socket once `rest` is written. */
   after: "nothing" | "shutdown" | "end" = "nothing";
+  /** Whether its bytes may take the shortcut: there is no TLS on either socket. */
+  isPlain = false;
+  /** Pieces that came in from this socket since it last became busy. */
+  pieces = 0;
+  /** The socket's file descriptor while it is on the shortcut. */
+  fd = -1;
 
   constructor(owner: Owner, meter: Meter) {
     this.owner = owner;
@@ -37,7 +47,35 @@ function pump(source: Socket<Side>, bytes: Uint8Array): void {
   const side = source.data;
   side.bytes += bytes.length;
   side.meter.bytes += bytes.length;
-  if (side.peer !== undefined && !put(side.peer, bytes)) source.pause();
+  const { peer } = side;
+  if (peer === undefined) return;
+  if (!put(peer, bytes)) source.pause();
+  else if (side.isPlain && (side.pieces += 1) >= BUSY_PIECES) shorten(source, peer);
+}
+
+/** Undefined until it is needed, null where it cannot be had. */
+let shortcut: Shortcut | undefined | null;
+
+/** Puts a busy connection on the shortcut, if both sides have nothing else to do. */
+function shorten(source: Socket<Side>, peer: Socket<Side>): void {
+  const side = source.data;
+  side.pieces = 0;
+  if (shortcut === undefined) shortcut = openShortcut(source, lengthen) ?? null;
+  if (shortcut === null || side.fd >= 0 || side.after !== "nothing" || side.rest !== undefined) return;
+  if (peer.data.after === "nothing" && peer.data.rest === undefined) shortcut.take(source, peer);
+}
+
+/** Back from the shortcut. */
+function lengthen(side: Side, rest: Uint8Array | "broken" | undefined): void {
+  const { peer } = side;
+  const source = peer?.data.peer;
+  if (rest === "broken") {
+    peer?.terminate();
+    source?.terminate();
+    return;
+  }
+  peer?.resume();
+  if (peer === undefined || rest === undefined || put(peer, rest)) source?.resume();
 }
 
 /** Writes, or keeps what the socket does not take. Returns whether all was taken. */
@@ -70,7 +108,8 @@ export function drained(socket: Socket<Side>): void {
     }
     side.rest = undefined;
   }
-  side.peer?.resume();
+  // On the shortcut, the peer is read there.
+  if (side.fd < 0) side.peer?.resume();
   finish(socket, side.after);
 }
 
@@ -94,8 +133,10 @@ function closed(socket: Socket<Side>, error?: Error): void {
   const { peer } = side;
   side.peer = undefined;
   side.rest = undefined;
+  const wasShort = shortcut?.drop(side) === true;
   side.owner.closed(side, error);
   if (peer === undefined) return;
+  if (wasShort) peer.resume();
   peer.data.peer = undefined;
   // A break is handed on as one: what was half sent must not look complete.
   if (error === undefined) finish(peer, "end");
@@ -114,8 +155,10 @@ export const PUMP = {
   },
 } as const;
 
-/** Joins the two sockets of a connection: from now on what one sends the other gets. */
-export function join(client: Socket<Side>, backend: Socket<Side>): void {
+/** Joins the two sockets of a connection: from now on what one sends the other gets. `plain`: both carry no TLS. */
+export function join(client: Socket<Side>, backend: Socket<Side>, plain: boolean): void {
+  client.data.isPlain = plain;
+  backend.data.isPlain = plain;
   client.data.peer = backend;
   backend.data.peer = client;
   client.resume();
