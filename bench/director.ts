@@ -29,14 +29,15 @@ export async function measureDirector(): Promise<readonly Figure[]> {
   await using backend = await startBackend();
   await using load = startClients();
   await using haproxy = await startHaproxy(backend.ports);
-  await using director = await startDirector(backend.ports, "raw");
-  await using framed = await startDirector(backend.ports, "frames");
+  await using director = await startDirector(backend.ports, "raw", "raw");
+  await using framed = await startDirector(backend.ports, "frames", "requests");
   const sides: Sides = [director, haproxy];
   return [
     ...(await measureMessages(load.run, sides)),
     ...(await measureConnections(load.run, sides)),
     ...(await measureFrames(load.run, [framed, director])),
     ...(await measureHttp(sides, "HTTP raw")),
+    ...(await measureHttp([framed, haproxy], "HTTP by requests")),
   ];
 }
 
@@ -187,13 +188,13 @@ function startClients(): AsyncDisposable & { readonly run: Run } {
   return { run, ...ending(child) };
 }
 
-async function startDirector(backends: Ports, pbMode: string): Promise<Proxy> {
+async function startDirector(backends: Ports, pbMode: string, httpMode: string): Promise<Proxy> {
   const protocols = ["http", "pb", "cql"] as const;
   const flags = protocols.flatMap((protocol) => [
     ...[`--${protocol}-listen`, "127.0.0.1:0"],
     ...["--backend", `${protocol}=127.0.0.1:${backends[protocol]}`],
   ]);
-  const modes = ["--pb-mode", pbMode, "--cql-mode", "raw", "--admin", "127.0.0.1:0"];
+  const modes = ["--pb-mode", pbMode, "--http-mode", httpMode, "--cql-mode", "raw", "--admin", "127.0.0.1:0"];
   const child = Bun.spawn([BINARY, "director", ...flags, ...modes], {
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -1,4 +1,5 @@
 // What a listener asks its backends to see whether they serve, and what their answers mean.
+import { ownAnswer } from "./http/heads.ts";
 import { errorFrame } from "./riak/codes.ts";
 import type { Protocol } from "./state.ts";
 
@@ -54,11 +55,8 @@ export function probeVerdict(protocol: Protocol, answer: Uint8Array): Verdict {
 /** What a client is told that gets no backend, in its protocol; CQL has no words for it before the client has spoken. */
 export function refusalBytes(protocol: Protocol, detail: string): Uint8Array {
   switch (protocol) {
-    case "http": {
-      const body = text.encode(`No backend: ${detail}\n`);
-      const head = `HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n`;
-      return Uint8Array.of(...text.encode(head), ...body);
-    }
+    case "http":
+      return ownAnswer(503, `No backend: ${detail}`);
     case "pb":
       return errorFrame(`No backend: ${detail}`);
     case "cql":

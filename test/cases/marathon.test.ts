@@ -78,7 +78,14 @@ test("The operator's commands read a director's own answers", async () => {
     from: { type: "static", backends: [{ host: "127.0.0.1", port: 9, protocol: "pb" }] },
     followed: { framework: "prod", cluster: "" },
     listen: { pb: { host: "127.0.0.1", port: 0 } },
-    ...{ pbMode: "raw", cqlMode: "stay", clientsMax: 10, connectTimeoutMs: 1000, probeTimeoutMs: 1000 },
+    ...{
+      httpMode: "raw",
+      pbMode: "raw",
+      cqlMode: "stay",
+      clientsMax: 10,
+      connectTimeoutMs: 1000,
+      probeTimeoutMs: 1000,
+    },
     settings: DEFAULTS,
     log: createLog("director", "fatal", false),
   });

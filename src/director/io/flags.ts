@@ -92,6 +92,11 @@ export function readFlags(args: readonly string[]) {
       [] as readonly StaticBackend[],
     )
     .option("--http-listen <host:port>", "listen for Riak's HTTP", address)
+    .addOption(
+      new Option("--http-mode <mode>", "HTTP: balance requests (requests) or connections (raw)")
+        .choices(["requests", "raw"] as const)
+        .default("requests" as const),
+    )
     .option("--pb-listen <host:port>", "listen for Riak's protocol buffers", address)
     .addOption(
       new Option("--pb-mode <mode>", "protocol buffers: balance connections (raw) or requests (frames)")

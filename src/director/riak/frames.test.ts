@@ -78,7 +78,7 @@ describe("frames", () => {
       const length = seen.reduce((sum, frame) => sum + 4 + Math.max(1, frame.length), 0);
       if (length > bytes.length) throw new Error(`Found ${length} bytes in ${bytes.length}: seed 20261122, run ${run}`);
     }
-  });
+  }, 60_000);
 });
 
 test("every request is known for what it is", () => {
