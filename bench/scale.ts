@@ -1,11 +1,19 @@
 // Figures of the scheduler's core with many agents and nodes: the real `decide` with its invariants, on made-up events. No
-// Mesos, no wire, no store. Every scenario runs in a process of its own, so that its memory is its own.
+// Mesos and no wire; a store only where a scheduler reads its records. Every scenario runs in a process of its own, so that its memory is its own.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Offer } from "../src/mesos/offer.ts";
 import type { TaskStatus } from "../src/mesos/task.ts";
-import { initialState, type NodeRecord } from "../src/scheduler/state.ts";
+import { loadRecords } from "../src/scheduler/io/load.ts";
+import { initialState, type NodeRecord, type State } from "../src/scheduler/state.ts";
+import type { Json } from "../src/std/json.ts";
+import { openStore } from "../src/store/io/open.ts";
+import type { Write } from "../src/store/store.ts";
 import { offerOf, Scene } from "../test/cases/scene.ts";
 import { against, median, type Figure } from "./figure.ts";
 
+const ROOT = "/ringmaster/bench";
 const AGENTS = 10_000;
 /** Racks and small agents have no common divisor: every rack has large agents. */
 const RACKS = 41;
@@ -24,7 +32,7 @@ const LARGE: readonly Shape[] = [
   { clusters: 1, nodes: 3, database: "riak" },
 ];
 
-const SCENARIOS: Readonly<Record<string, () => readonly Figure[]>> = {
+const SCENARIOS: Readonly<Record<string, () => readonly Figure[] | Promise<readonly Figure[]>>> = {
   // Riak's nodes may all start once the first one runs: 100 clusters of 11, two of 500 and one of 3 want 1,000 at once.
   "place-many": () => [place("1,000 new nodes of 100 clusters", [{ clusters: 100, nodes: 11, database: "riak" }], {})],
   "place-large": () => [place("1,000 new nodes of 3 clusters", LARGE, {})],
@@ -36,8 +44,10 @@ const SCENARIOS: Readonly<Record<string, () => readonly Figure[]>> = {
   ],
   "place-nowhere": () => [place("1,000 new nodes, no agent will do", LARGE, { constraints: "gpu:LIKE:yes" })],
   relaunch: () => [relaunch("1,000 nodes back on their volumes")],
-  "failover-many": () => [failover("100 clusters of 10", { clusters: 100, nodes: 10, database: "cassandra" })],
-  "failover-large": () => [failover("2 clusters of 500", { clusters: 2, nodes: 500, database: "riak" })],
+  "failover-many": async () => [
+    await failover("100 clusters of 10", { clusters: 100, nodes: 10, database: "cassandra" }),
+  ],
+  "failover-large": async () => [await failover("2 clusters of 500", { clusters: 2, nodes: 500, database: "riak" })],
   "events-many": () =>
     events("clusters of 10", { clusters: 10, nodes: 10, database: "cassandra" }, (shape) => ({
       ...shape,
@@ -195,24 +205,50 @@ function relaunch(name: string): Figure {
   return { name: `scale: ${name}`, value: seconds, unit: "s", goal: "<= 1" };
 }
 
-/** A scheduler that takes over subscribes and hears of every task once. CPU time of the whole process. */
-function failover(name: string, shape: Shape): Figure {
+/**
+ * A scheduler that takes over: it reads the records from a SQLite file, subscribes, and hears of every task once. CPU time of the
+ * whole process.
+ */
+async function failover(name: string, shape: Shape): Promise<Figure> {
   const before = settled(shape);
-  const scene = before.restarted();
-  const began = process.cpuUsage();
-  scene.subscribe();
-  const asked = scene.actions.flatMap((action) => (action.type === "reconcile" ? action.tasks : []));
-  for (const { taskId, agentId } of asked) {
-    scene.feed({
-      type: "status",
-      status: { ...running(taskId, agentId ?? ""), source: "MASTER", reason: "RECONCILIATION" },
-    });
+  const directory = await mkdtemp(join(tmpdir(), "ringmaster-bench-"));
+  const url = `sqlite:${join(directory, "store")}`;
+  try {
+    await keep(before.state, url);
+    const began = process.cpuUsage();
+    const store = await openStore(url, { root: ROOT });
+    const records = await loadRecords(store, await store.lock("leader", "bench"), before.state.framework.name);
+    const scene = new Scene(initialState(before.state.settings, 2, records));
+    scene.nowMs = before.nowMs + 5000;
+    scene.subscribe();
+    const asked = scene.actions.flatMap((action) => (action.type === "reconcile" ? action.tasks : []));
+    for (const { taskId, agentId } of asked) {
+      const status: TaskStatus = { ...running(taskId, agentId ?? ""), source: "MASTER", reason: "RECONCILIATION" };
+      scene.feed({ type: "status", status });
+    }
+    scene.feed({ type: "tick" });
+    const { user, system } = process.cpuUsage(began);
+    await store.close();
+    if (asked.length !== 1000 || scene.state.unreconciled.size > 0)
+      throw new Error(`Cannot measure "${name}": asked for ${asked.length}, ${scene.state.unreconciled.size} open`);
+    return { name: `scale: failover, ${name}`, value: (user + system) / 1e6, unit: "s CPU", goal: "<= 2" };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
   }
-  scene.feed({ type: "tick" });
-  const { user, system } = process.cpuUsage(began);
-  if (asked.length !== 1000 || scene.state.unreconciled.size > 0)
-    throw new Error(`Cannot measure "${name}": asked for ${asked.length}, ${scene.state.unreconciled.size} open`);
-  return { name: `scale: failover, ${name}`, value: (user + system) / 1e6, unit: "s CPU", goal: "<= 2" };
+}
+
+/** Writes a state's records as the scheduler does. */
+async function keep(state: State, url: string): Promise<void> {
+  const store = await openStore(url, { root: ROOT });
+  const put = (path: string, record: object): Write => ({ type: "put", path, value: record as Json });
+  const writes = [
+    put("framework", state.framework),
+    ...[...state.clusters].map(([name, { record }]) => put(`clusters/${name}`, record)),
+    ...[...state.clusters.values()].flatMap(({ nodes }) => [...nodes].map(([id, node]) => put(`nodes/${id}`, node))),
+    ...[...state.plans].map(([id, plan]) => put(`plans/${id}`, plan)),
+  ];
+  while (writes.length > 0) await store.write(writes.splice(0, 100));
+  await store.close();
 }
 
 /** One node's ups and downs among few and among many others. */
@@ -290,5 +326,5 @@ if (import.meta.main) {
   const scenario = SCENARIOS[name];
   if (scenario === undefined)
     throw new Error(`Cannot measure: found scenario "${name}", wanted ${Object.keys(SCENARIOS).join(", ")}`);
-  console.log(JSON.stringify(scenario()));
+  console.log(JSON.stringify(await scenario()));
 }
