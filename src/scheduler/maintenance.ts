@@ -10,7 +10,7 @@ import { activePlans, type ClusterState, type NodeRecord, type State, type Windo
 /** Mesos asks again after this, whatever the answer was. */
 const ASK_AGAIN_S = 60;
 /** A window that Mesos has not asked for in so long was called off. */
-const FORGOTTEN_MS = 4 * ASK_AGAIN_S * 1000;
+const FORGOTTEN_MS = 2.5 * ASK_AGAIN_S * 1000;
 /** What a node gets, besides the time to drain, to be down when its window begins. */
 const STOP_MS = 300_000;
 const AGENTS_MAX = 1000;
@@ -47,6 +47,16 @@ function note(draft: Draft, agentId: string, { startMs, isAccepted, reasons }: W
 /** The operator has called the inverse offer back. */
 export function forgetInverseOffer(draft: Draft, id: string): void {
   const left = [...draft.state.maintenance].filter(([, window]) => window.id !== id);
+  if (left.length < draft.state.maintenance.size) draft.set({ maintenance: new Map(left) });
+}
+
+/** An agent that is offered without a window has none any more: Mesos says so of no inverse offer that was answered. */
+export function forgetWindows(draft: Draft, offers: readonly Offer[]): void {
+  if (draft.state.maintenance.size === 0) return;
+  const open = new Set(
+    offers.flatMap(({ agentId, unavailability }) => (unavailability === undefined ? [agentId] : [])),
+  );
+  const left = [...draft.state.maintenance].filter(([agentId]) => !open.has(agentId));
   if (left.length < draft.state.maintenance.size) draft.set({ maintenance: new Map(left) });
 }
 

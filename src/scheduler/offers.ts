@@ -6,7 +6,7 @@ import type { Draft } from "./draft.ts";
 import { launchAdmin } from "./admin.ts";
 import type { AgentOffer } from "./feasible.ts";
 import { placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
-import { isClosed } from "./maintenance.ts";
+import { forgetWindows, isClosed } from "./maintenance.ts";
 import { startReasons } from "./members.ts";
 import { Placement } from "./placement.ts";
 import { isSought, leavePlace, releaseId } from "./release.ts";
@@ -27,6 +27,7 @@ const REVIVE_AGAIN_MS = 300_000;
 /** Answers a batch of offers. */
 export function answerOffers(draft: Draft, offers: readonly Offer[]): void {
   draft.set({ offers: { ...draft.state.offers, lastOfferMs: draft.nowMs } });
+  forgetWindows(draft, offers);
   if (!draft.state.connected || draft.state.unreconciled.size > 0) {
     decline(draft, offers, SHORT_REFUSAL_S);
     return;

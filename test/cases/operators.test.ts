@@ -132,6 +132,19 @@ describe("a maintenance window", () => {
     expect([scene.state.maintenance.size, scene.phases()]).toEqual([0, { 1: "running", 2: "running", 3: "running" }]);
   });
 
+  test("that is called off after the node has stopped lets it start, and does not stop it again", () => {
+    const scene = new Scene().deployed();
+    inverse(scene, 2, { startMs: scene.nowMs + 60_000, durationMs: HOUR });
+    pass(scene, 10_000);
+    scene.status(scene.node(2).task?.taskId ?? "", "TASK_KILLED");
+    scene.offer(scene.ownOffer(scene.node(2)));
+    const [task] = scene.launched();
+    scene.status(task?.taskId ?? "", "TASK_RUNNING");
+    pass(scene, 10_000);
+    pass(scene, 10_000);
+    expect([scene.phases(), scene.state.maintenance.size]).toEqual([{ 1: "running", 2: "running", 3: "running" }, 0]);
+  });
+
   test("of an agent without a node of ours is accepted at once", () => {
     const scene = new Scene().deployed();
     const unavailability = { startMs: scene.nowMs };
