@@ -73,6 +73,8 @@ function advanceWaiting(draft: Draft, plan: PlanRecord): void {
     });
     return abortPlan(draft, plan);
   }
+  // A new subscription gives the agents their time anew.
+  if (draft.nowMs < dueMs) return;
   if (!draft.state.connected || replaceReasons(draft.state, cluster, plan, old).length > 0) return;
   const heir = makeHeir(draft, cluster, old);
   const members = membersOf(draft.state.clusters.get(plan.cluster) ?? cluster);

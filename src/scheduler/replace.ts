@@ -4,6 +4,7 @@ import type { Reason } from "../std/reason.ts";
 import { heirOf } from "./nodes.ts";
 import { memberOf, nodesInOrder } from "./members.ts";
 import { isBlocked } from "./plans.ts";
+import { isDrainedBy } from "./status-words.ts";
 import { activePlans, type ClusterState, type NodeRecord, type PlanRecord, type State } from "./state.ts";
 
 /**
@@ -36,6 +37,10 @@ export function replaceDueMs(state: State, cluster: ClusterState, node: NodeReco
  */
 function absentDueMs(state: State, node: NodeRecord, permanentAfterMs: number): number | undefined {
   if (node.task !== undefined || (node.phase !== "down" && node.phase !== "stopped")) return undefined;
+  // Without a framework nobody is offered anything; a drained agent, or one that was promised, comes back when its operators say.
+  const isPromised = state.maintenance.get(node.place?.agentId ?? "")?.isAccepted === true;
+  const isDrained = node.phase === "down" && node.lastFailure !== undefined && isDrainedBy(node.lastFailure);
+  if (state.framework.removed !== undefined || isPromised || isDrained) return undefined;
   // Who plans maintenance knows how long it takes.
   const plans = activePlans(state, node.cluster).filter(({ kind }) => kind !== "maintain");
   const wanting = plans.find(({ steps }) =>

@@ -185,6 +185,8 @@ test("a node on a drained agent waits without a failure to its name, and starts 
     "start ringmaster-demo-2",
     'agent: "a2.example" drained by operators of Mesos',
   ]);
+  pass(scene, 2 * HOUR);
+  expect([...scene.state.plans.values()].filter(({ kind }) => kind === "replace")).toEqual([]);
   scene.offer(scene.ownOffer(scene.node(2)));
   expect(scene.launched().map(({ name }) => name)).toEqual(["ringmaster-demo-2"]);
 });
@@ -204,6 +206,8 @@ describe("a framework that Mesos has removed", () => {
     const refused = ask(scene, { type: "createCluster", body: {} });
     expect(refused.type === "refused" && refused.why).toBe("conflict");
 
+    pass(scene, 2 * HOUR);
+    expect([...scene.state.plans.values()].filter(({ kind }) => kind === "replace")).toEqual([]);
     const again = scene.restarted();
     expect(again.state.framework.removed?.message).toBe(REMOVED.message);
     expect(ask(again, { type: "registerFramework" })).toEqual({ type: "done" });
