@@ -60,6 +60,8 @@ export class Writer {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     this.#pause = promise;
     try {
+      // Whoever was about to begin begins.
+      await Bun.sleep(PAUSE_MS);
       await until("no write is under way", 60_000, async () => this.#underWay === 0);
       const isEverywhere = await this.#scan(types.consistencies.all).then(
         () => true,
