@@ -131,7 +131,7 @@ class Run {
     const lateMs = forMs < LATE_MS ? Infinity : untilMs - forMs / 2;
     let saidMs = performance.now();
     while (performance.now() < untilMs) {
-      await Bun.sleep(this.#chance.between(1_000, 8_000));
+      await Bun.sleep(this.#chance.between(2_000, 9_000));
       this.#check();
       const fault = await this.#choose(performance.now() > lateMs);
       if (fault !== undefined) await this.#begin(fault);
