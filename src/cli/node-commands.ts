@@ -46,7 +46,7 @@ const CHANGES = [
   [
     "replace",
     "put a new node into the place of one whose data is gone",
-    "Puts a new node into the place of one that is lost, unreachable, down or stopped. The old one's data is given up.",
+    "Puts a new node into the place of one that is lost, unreachable, down or stopped, by the database's own procedure. The old one's data is given up, and it is killed if it shows up again. What is lost is replaced by itself when a quorum lives without it.",
     "replaced",
   ],
 ] as const;

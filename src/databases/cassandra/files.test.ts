@@ -149,6 +149,7 @@ describe("the command line", () => {
       "-Dcassandra.storagedir=/sandbox/data",
       "-Dcassandra.jmx.local.port=31002",
       "-Dcassandra-foreground=yes",
+      "-Dcassandra.reset_bootstrap_progress=true",
       "-cp",
       "/sandbox/conf:/sandbox/apache-cassandra-5.0.4/lib/*",
       "org.apache.cassandra.service.CassandraDaemon",

@@ -68,6 +68,8 @@ export function commandLine(task: NodeTask, place: Place): CommandLine {
     `-Dcassandra.storagedir=${place.volume}`,
     `-Dcassandra.jmx.local.port=${task.ports["jmx"]}`,
     "-Dcassandra-foreground=yes",
+    // A join that failed begins anew: what it has streamed lacks the writes since, and Cassandra refuses to go on with it.
+    "-Dcassandra.reset_bootstrap_progress=true",
     ...replacement(task),
     ...options,
     "-cp",
