@@ -11,7 +11,7 @@ import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
 import { forgetHeir, hasBegun, heirOf, isLast, makeHeir, makeNodes } from "./nodes.ts";
 import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
 import { carryOutRepair } from "./repair.ts";
-import { giveUpReplacement } from "./recovery.ts";
+import { giveUpRemoval, giveUpReplacement } from "./recovery.ts";
 import { isWaitingReplacement } from "./replace.ts";
 import {
   activePlans,
@@ -213,14 +213,15 @@ function removeNode(draft: Draft, cluster: ClusterState, node: NodeRecord, force
     const steps: readonly Step[] = [step("stop", node.id), { ...step("release", node.id), after: [0] }];
     return begin(draft, cluster, "leave", steps);
   }
+  const leaving = draft.state.clusters.get(name)?.nodes.get(node.id);
+  if (force && leaving !== undefined) draft.putNode({ ...leaving, expelled: true });
   return change(draft, cluster, "leave", asked);
 }
 
 /** A node that never came into its ring is brought there, if it can be now: its first join was perhaps given up. */
 function startNode(draft: Draft, cluster: ClusterState, node: NodeRecord): Reply {
-  const heir = heirOf(cluster, node);
-  if (heir !== undefined && hasBegun(heir))
-    return conflict(`Cannot start node "${node.id}": node "${heir.id}" takes its place; replace it to go on with that`);
+  if (node.expelled === true)
+    return conflict(`Cannot start node "${node.id}": its ring goes on without it; replace it, or force its removal`);
   const asked: Change = { type: "add", nodes: [node.id] };
   const isInside = node.joined && node.outside === undefined;
   if (isInside || refusal(cluster, asked) !== undefined)
@@ -357,5 +358,6 @@ function abort(draft: Draft, id: string): Reply {
   if (plan.kind === "remove") return conflict(`Cannot abort plan "${id}": the cluster's destruction has begun`);
   abortPlan(draft, plan);
   giveUpReplacement(draft, plan);
+  giveUpRemoval(draft, plan);
   return { type: "accepted", plan: id, cluster: plan.cluster };
 }

@@ -56,11 +56,10 @@ export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: num
   return [backoff, turn].filter((reason) => reason !== undefined);
 }
 
-/** A node and its heir never both live: the first of the two that is about to be started keeps the other out. */
+/** A node and the one whose place it takes never both live. */
 function kinReason(cluster: ClusterState, node: NodeRecord): Reason | undefined {
-  const heir = cluster.nodes.get(node.replacedBy ?? "");
-  if (heir?.place !== undefined || heir?.joined === true)
-    return { check: "heir", found: `node "${heir.id}" has its place`, wanted: "its volume to be given back" };
+  if (node.expelled === true)
+    return { check: "ring", found: "which goes on without the node", wanted: "its removal, or a replacement of it" };
   const old = cluster.nodes.get(node.replaces?.node ?? "");
   if (node.joined || old?.task === undefined || old.phase === "unreachable") return undefined;
   return { check: `node ${old.id}`, found: old.phase, wanted: "the end of the node whose place it takes" };

@@ -3,7 +3,7 @@ import type { TaskState } from "../mesos/task.ts";
 import type { Draft } from "./draft.ts";
 import { killAgain, killTask } from "./kills.ts";
 import { databaseOf, membersOf } from "./members.ts";
-import { forgetHeir, hasBegun, heirOf, makeHeir } from "./nodes.ts";
+import { forgetHeir, hasBegun, makeHeir } from "./nodes.ts";
 import { abortPlan, beginPlan, isBlocked, step, stepsOf } from "./plans.ts";
 import { isWaitingReplacement, replaceDueMs, replaceReasons } from "./replace.ts";
 import { activePlans, runningPlans, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
@@ -16,8 +16,7 @@ export function ensureRecovery(draft: Draft, node: NodeRecord): void {
   const cluster = draft.state.clusters.get(node.cluster);
   // One that has left its ring is of no use to it.
   if (cluster?.record.goal !== "running" || node.outside === "left") return;
-  const heir = heirOf(cluster, node);
-  if (heir !== undefined && hasBegun(heir)) return;
+  if (node.expelled === true && node.phase !== "lost") return;
   const dueMs = replaceDueMs(draft.state, cluster, node);
   if (dueMs !== undefined && draft.nowMs >= dueMs) return ensureReplacement(draft, node);
   const covered = activePlans(draft.state, node.cluster).some(({ steps }) =>
@@ -56,7 +55,7 @@ export function advanceReplacements(draft: Draft): void {
   for (const plan of runningPlans(draft.state)) {
     if (plan.kind !== "replace") continue;
     if (isWaitingReplacement(plan)) advanceWaiting(draft, plan);
-    else callOffIfBack(draft, plan);
+    else keepOutOrCallOff(draft, plan);
   }
 }
 
@@ -86,12 +85,19 @@ function advanceWaiting(draft: Draft, plan: PlanRecord): void {
   draft.act({ type: "note", level: "warn", text: `Node "${old.id}" is ${old.phase}: "${heir.id}" takes its place` });
 }
 
-/** The old node lives, and nothing of its heir has begun: it goes on as if nothing had been. */
-function callOffIfBack(draft: Draft, plan: PlanRecord): void {
+/**
+ * Once anything of the heir has begun, the old node stays out for good. Until then it goes on as if nothing had been when it
+ * lives after all.
+ */
+function keepOutOrCallOff(draft: Draft, plan: PlanRecord): void {
   const nodes = draft.state.clusters.get(plan.cluster)?.nodes;
   const heir = plan.steps.flatMap((made) => (made.type === "start" ? (nodes?.get(made.node ?? "") ?? []) : []))[0];
   const old = nodes?.get(heir?.replaces?.node ?? "");
-  if (heir === undefined || old === undefined || hasBegun(heir)) return;
+  if (heir === undefined || old === undefined) return;
+  if (hasBegun(heir)) {
+    if (old.expelled !== true) draft.putNode({ ...old, expelled: true });
+    return;
+  }
   if (old.phase !== "launching" && old.phase !== "starting" && old.phase !== "running") return;
   draft.act({ type: "note", level: "info", text: `Plan ${plan.id} is called off: node "${old.id}" is back` });
   abortPlan(draft, plan);
@@ -110,8 +116,22 @@ export function giveUpReplacement(draft: Draft, plan: PlanRecord): void {
   }
 }
 
+/** An operator has ended a forced removal: where the ring has not been asked yet, the node goes on as before. */
+export function giveUpRemoval(draft: Draft, { kind, cluster, steps }: PlanRecord): void {
+  const isAsked = steps.some(({ type, status, task, trouble }) =>
+    type === "admin" ? status !== "pending" || task !== undefined || trouble !== undefined : false,
+  );
+  if (kind !== "leave" || isAsked) return;
+  for (const { type, node: id = "" } of steps) {
+    const node = draft.state.clusters.get(cluster)?.nodes.get(id);
+    if (type !== "release" || node?.expelled !== true || node.replacedBy !== undefined) continue;
+    const { expelled: _before, ...kept } = node;
+    draft.putNode(kept);
+  }
+}
+
 /**
- * The task of a node whose heir has begun is alive after all: Mesos does not kill what runs on an agent that comes back, so we
+ * The task of a node that is expelled is alive after all: Mesos does not kill what runs on an agent that comes back, so we
  * do, at once. Until then the database's own ring keeps it out.
  */
 export function keepOut(draft: Draft, node: NodeRecord, state: TaskState): void {
@@ -123,7 +143,7 @@ export function keepOut(draft: Draft, node: NodeRecord, state: TaskState): void 
   draft.act({
     type: "note",
     level: "warn",
-    text: `Node "${node.id}" is back, and "${node.replacedBy}" has its place: killed`,
+    text: `Node "${node.id}" is back, and its ring goes on without it: killed`,
   });
   draft.putNode({ ...node, phase: "stopping", healthy: false, sinceMs: draft.nowMs });
 }

@@ -118,6 +118,8 @@ export type NodeRecord = {
   readonly replaces?: { readonly node: string; readonly at?: string; readonly rack?: string };
   /** The node that takes its place. */
   readonly replacedBy?: string;
+  /** Its ring goes on without it, or is about to: it never starts again, since it would take its part of the ring back. */
+  readonly expelled?: true;
   /** An operator ended its replacement: it does not begin again by itself. */
   readonly keep?: true;
   /** Which volume of this node the present one is, from 1. */

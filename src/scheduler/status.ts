@@ -6,7 +6,6 @@ import { adminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
 import { forgetKill, killAgain } from "./kills.ts";
 import { databaseOf, memberOf, membersOf } from "./members.ts";
-import { hasBegun, heirOf } from "./nodes.ts";
 import { ensureRecovery, keepOut } from "./recovery.ts";
 import { agentGone, leavePlace } from "./release.ts";
 import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
@@ -86,8 +85,8 @@ function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
   const healthy = status.state === "TASK_RUNNING" ? (status.healthy ?? true) : node.healthy;
   const { unheard, ...heard } = node;
   const isHeard = unheard === true && status.state !== "TASK_STAGING" && phase !== "unreachable";
-  const heir = heirOf(draft.state.clusters.get(node.cluster), node);
-  if (heir !== undefined && hasBegun(heir) && phase !== "unreachable") return keepOut(draft, node, status.state);
+  const wasAway = node.phase === "unreachable" || node.phase === "stopping";
+  if (node.expelled === true && wasAway && phase !== "unreachable") return keepOut(draft, node, status.state);
   const address = status.labels[ADDRESS_LABEL] ?? node.address;
   const isSame = joined === node.joined && healthy === node.healthy && address === node.address;
   if (phase === node.phase && isSame && !isHeard) return;

@@ -327,6 +327,32 @@ describe("operators", () => {
     expect([...scene.state.leftovers.keys()]).toEqual([old.place?.reservation ?? ""]);
   });
 
+  test("never see a node start again that they have forced out, whatever becomes of it", () => {
+    const scene = new Scene().deployed();
+    const [old, { id }] = [taskOf(scene, 2), scene.node(2)];
+    lose(scene, 2, "TASK_UNREACHABLE");
+    ask(scene, { type: "removeNode", cluster: "demo", node: id, force: true });
+    scene.offer(adminOffer(scene, 1));
+    scene.status(old, "TASK_RUNNING");
+    expect(killed(scene)).toEqual([old]);
+    scene.status(old, "TASK_FAILED");
+    expect([...scene.state.plans.values()].filter(({ kind }) => kind === "recover")).toEqual([]);
+    ask(scene, { type: "abortPlan", plan: "demo-leave-2" });
+    expect(ask(scene, { type: "startNode", cluster: "demo", node: id })).toMatchObject({
+      why: "conflict",
+      message: `Cannot start node "${id}": its ring goes on without it; replace it, or force its removal`,
+    });
+  });
+
+  test("may think better of a forced removal before the ring was asked", () => {
+    const scene = new Scene().deployed();
+    ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(2).id, force: true });
+    ask(scene, { type: "abortPlan", plan: "demo-leave-2" });
+    say(scene, 2, "TASK_FAILED");
+    scene.offer(scene.ownOffer(scene.node(2)));
+    expect(scene.launched()).toHaveLength(1);
+  });
+
   test("cannot force a node out whose replacement has begun", () => {
     const scene = new Scene().deployed();
     lose(scene, 2, "TASK_GONE_BY_OPERATOR");

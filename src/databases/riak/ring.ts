@@ -149,7 +149,7 @@ function planReplace(steps: Steps, { node, old }: { node: string; old: string },
 function planForceRemove(steps: Steps, node: string, members: readonly Member[]): void {
   const host = servingMember(members, [node]);
   if (host === undefined) refuseIfRing(`remove ${node}`, members, [node]);
-  const lives = members.some((member) => member.node === node && member.state === "serving");
+  const lives = members.some((member) => member.node === node && member.state !== "absent");
   const stopped = lives ? [steps.add("stop", node, [])] : [];
   const removed = host === undefined ? stopped : [steps.admin(host, "force-remove", { node }, stopped)];
   steps.add("release", node, removed);
