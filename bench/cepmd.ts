@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Socket } from "bun";
+import { CEPMD_ENVIRONMENT } from "../src/databases/riak/release.ts";
 import { openStore } from "../src/store/io/open.ts";
 import { Lines } from "../test/real/lines.ts";
 import { BINARY, until } from "../test/real/ringmaster.ts";
@@ -24,8 +25,10 @@ export async function measureCepmd(): Promise<readonly Figure[]> {
 
 type Started = AsyncDisposable & { readonly port: number; readonly pid: number };
 
+/** One that shares its names is run as an executor runs it, one that does not as a person does. */
 async function startCepmd(...flags: readonly string[]): Promise<Started> {
   const child = Bun.spawn([BINARY, "cepmd", "--port", "0", ...flags], {
+    env: { ...process.env, ...(flags.includes("--store") ? CEPMD_ENVIRONMENT : {}) },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",

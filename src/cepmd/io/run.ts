@@ -8,6 +8,8 @@ import type { SharedNames } from "./shared.ts";
 const TICK_MS = 500;
 /** Names that come or go between two collections. Left to itself the heap grows to several times what lives in it. */
 const COLLECT_EVERY = 1000;
+/** When so long after a collection, or the start, what was still under way then is garbage, too. */
+const COLLECT_AGAIN_MS = 2000;
 
 export type CepmdOptions = {
   readonly addresses: readonly string[];
@@ -51,6 +53,7 @@ export class Cepmd {
   #deciding = false;
   /** Names that were known at the last collection. */
   #collected = 0;
+  #collecting: Timer | undefined;
   #shared: SharedNames | undefined;
   #ticks: Timer | undefined;
   #state: State;
@@ -77,6 +80,7 @@ export class Cepmd {
 
   /** The store is loaded only when it is asked for: its client is a third of the memory. */
   async share(): Promise<void> {
+    this.#collectLater();
     const { store, say } = this.#options;
     if (store === undefined) return;
     const { SharedNames } = await import("./shared.ts");
@@ -108,6 +112,13 @@ export class Cepmd {
     if (Math.abs(known - this.#collected) < COLLECT_EVERY) return;
     this.#collected = known;
     Bun.gc(true);
+    this.#collectLater();
+  }
+
+  #collectLater(): void {
+    clearTimeout(this.#collecting);
+    this.#collecting = setTimeout(() => Bun.gc(true), COLLECT_AGAIN_MS);
+    this.#collecting.unref();
   }
 
   #carryOut(action: Action): void {
@@ -140,6 +151,7 @@ export class Cepmd {
   /** Closes every connection and ends the store's session, so that our names are gone at once. */
   async stop(): Promise<void> {
     clearInterval(this.#ticks);
+    clearTimeout(this.#collecting);
     this.#listening.stop();
     await this.#shared?.close();
   }

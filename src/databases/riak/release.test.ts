@@ -141,7 +141,7 @@ test("cEPMD runs beside it, on the loopback address, and shares its names throug
       ...["/sandbox/ringmaster", "cepmd", "--address", "127.0.0.1", "--port", "31005"],
       ...["--store", "zk://zk1:2181/", "--framework", "ringmaster", "--host", "10.0.0.2"],
     ],
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", BUN_JSC_useDFGJIT: "0" },
     cwd: "/sandbox",
   };
   expect(companions(TASK, PLACE)).toEqual([{ name: "cepmd", command, host: "127.0.0.1", port: 31005 }]);

@@ -143,6 +143,12 @@ export function startCommand(task: NodeTask, place: Place): CommandLine {
   return inRelease(task, place, ["/bin/sh", "-c", `${files}; exec "$@"`, "sh", ...argv]);
 }
 
+/**
+ * What the executor runs cEPMD with. The upper tier of Bun's compiler costs 7 MB when thousands of names are read, and makes
+ * lookups no faster.
+ */
+export const CEPMD_ENVIRONMENT: Readonly<Record<string, string>> = { BUN_JSC_useDFGJIT: "0" };
+
 export function companions(task: NodeTask, place: Place): readonly Companion[] {
   const port = task.ports["epmd"] ?? 0;
   const shared =
@@ -150,7 +156,8 @@ export function companions(task: NodeTask, place: Place): readonly Companion[] {
       ? []
       : ["--store", task.store, "--framework", task.framework, "--host", nodeHost(task, place)];
   const argv = [place.self, "cepmd", "--address", EPMD_ADDRESS, "--port", `${port}`, ...shared];
-  return [{ name: "cepmd", command: { argv, env: { PATH }, cwd: place.sandbox }, host: EPMD_ADDRESS, port }];
+  const env = { PATH, ...CEPMD_ENVIRONMENT };
+  return [{ name: "cepmd", command: { argv, env, cwd: place.sandbox }, host: EPMD_ADDRESS, port }];
 }
 
 const PREPARE_MS = 120_000;

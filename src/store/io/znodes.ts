@@ -1,6 +1,6 @@
 // ZooKeeper's calls as promises, and one transaction type whose version checks hold.
 import zookeeper from "node-zookeeper-client";
-import type { Client, Event } from "node-zookeeper-client";
+import type { Client } from "node-zookeeper-client";
 import { ZookeeperError, type ZookeeperSession } from "./zookeeper-session.ts";
 
 const { ACL, CreateMode, Id, Permission } = zookeeper;
@@ -29,22 +29,19 @@ export class TransactionRefused extends ZookeeperError {
   }
 }
 
+/** Asks the client for a watch; what becomes of it is told by the session's `onWatch`. */
+const watched = (): void => undefined;
+
 type TransactionResult = { readonly err?: number };
 
 export class Znodes {
   readonly #session: ZookeeperSession;
   readonly #private: boolean;
-  readonly #onEvent: (event: Event) => void;
 
-  /**
-   * `onEvent` is told the path of a watched znode that changed, or whose children came or went. `restricted`: new znodes
-   * belong to the session's credentials, otherwise to everybody.
-   */
-  constructor(session: ZookeeperSession, restricted: boolean, onEvent: (path: string) => void) {
+  /** `restricted`: new znodes belong to the session's credentials, otherwise to everybody. */
+  constructor(session: ZookeeperSession, restricted: boolean) {
     this.#session = session;
     this.#private = restricted;
-    // One function for all watches: the client keeps each function once per path, so none piles up.
-    this.#onEvent = (event) => onEvent(event.path);
   }
 
   /** The znode's stat, undefined when there is none. `watch`: told when it comes, changes or goes. */
@@ -52,7 +49,7 @@ export class Znodes {
     return this.#session.look(`look at "${path}"`, (client, done) => {
       const answer = (error: unknown, stat: zookeeper.Stat | null): void =>
         done(error, stat === null ? undefined : statOf(stat));
-      if (watch) client.exists(path, this.#onEvent, answer);
+      if (watch) client.exists(path, watched, answer);
       else client.exists(path, answer);
     });
   }
@@ -62,7 +59,7 @@ export class Znodes {
     return this.#session.look(`read "${path}"`, (client, done) => {
       const answer = (error: unknown, data: Buffer | undefined, stat: zookeeper.Stat | undefined): void =>
         done(error, { text: data?.toString("utf8") ?? "", stat: statOf(stat) });
-      if (watch) client.getData(path, this.#onEvent, answer);
+      if (watch) client.getData(path, watched, answer);
       else client.getData(path, answer);
     });
   }
@@ -70,7 +67,7 @@ export class Znodes {
   /** Names of the children. Rejects with ZookeeperError NO_NODE when the znode is absent; then no watch is left. */
   children(path: string, watch = false): Promise<readonly string[]> {
     return this.#session.look(`list "${path}"`, (client, done) => {
-      if (watch) client.getChildren(path, this.#onEvent, done);
+      if (watch) client.getChildren(path, watched, done);
       else client.getChildren(path, done);
     });
   }

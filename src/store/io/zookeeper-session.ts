@@ -7,6 +7,7 @@ import type { StoreOptions } from "../options.ts";
 import { StoreUnavailable } from "../store.ts";
 import { tooMany } from "./queue.ts";
 import type { Session } from "./session.ts";
+import { Watches } from "./zookeeper-watches.ts";
 
 /** More operations at once make the client's memory grow with the square of their number. */
 const FLYING_MAX = 256;
@@ -19,6 +20,8 @@ export type SessionHooks = {
   readonly onConnected: (fresh: boolean) => Promise<void>;
   /** About to be told as lost. */
   readonly onLost: () => void;
+  /** A watch has fired: the znode came, changed or went, or its children came or went. */
+  readonly onWatch: (path: string) => void;
 };
 
 type SessionOptions = Required<StoreOptions> & {
@@ -30,6 +33,7 @@ type SessionOptions = Required<StoreOptions> & {
 type Connection = {
   socket?: { destroy(): void };
   pendingBuffer: Buffer | null;
+  watcherManager: Watches;
   readonly packetQueue: { readonly queue: unknown[] };
   connect: () => void;
   onSocketConnected: () => void;
@@ -216,6 +220,7 @@ export class ZookeeperSession {
   /** Puts this class between the socket and the client. */
   #guard(client: Client): void {
     const connection = connectionOf(client);
+    connection.watcherManager = new Watches((path) => this.#hooks.onWatch(path));
     const { onSocketConnected, onSocketData, onSocketClosed, onSocketError } = connection;
     connection.onSocketConnected = () => {
       this.#heardAtMs = performance.now();

@@ -70,8 +70,9 @@ class ZookeeperStore implements Store {
     this.#zookeeper = new ZookeeperSession({ ...options, servers, credentials }, this.#session, {
       onConnected: (fresh) => this.#connected(fresh),
       onLost: () => this.#locks.abandonAll(),
+      onWatch: (path) => this.#touched(path),
     });
-    this.#znodes = new Znodes(this.#zookeeper, credentials !== undefined, (path) => this.#touched(path));
+    this.#znodes = new Znodes(this.#zookeeper, credentials !== undefined);
     this.#locks = new ZookeeperLocks({
       session: this.#session,
       zookeeper: this.#zookeeper,
