@@ -8,7 +8,7 @@ import { finish, join, type Owner, PUMP, put, Side } from "./pump.ts";
 import { dial, holdEarly, listen, release } from "./sockets.ts";
 
 /** How long a client that was turned away may take to read why and to close. */
-const FAREWELL_SECONDS = 2;
+export const FAREWELL_SECONDS = 2;
 /** After so long without a byte the kernel asks whether the other end is still there. */
 const KEEPALIVE_MS = 60_000;
 

@@ -221,10 +221,15 @@ class Driver {
   }
 }
 
-function listen(targets: readonly Target[], settings: Partial<Settings> = {}, probeTimeoutMs = 1000): Proxy {
+function listen(
+  targets: readonly Target[],
+  settings: Partial<Settings> = {},
+  probeTimeoutMs = 1000,
+  clientsMax = 100,
+): Proxy {
   const options: ProxyOptions = {
     settings: { ...DEFAULTS, protocol: "cql", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
-    ...{ hostname: "127.0.0.1", port: 0, clientsMax: 100, connectTimeoutMs: 2000, probeTimeoutMs },
+    ...{ hostname: "127.0.0.1", port: 0, clientsMax, connectTimeoutMs: 2000, probeTimeoutMs },
     say: () => undefined,
   };
   const proxy = new Proxy(options, (desk) => new Conversations(desk));
@@ -324,6 +329,22 @@ describe.each([4, 5])("a driver of version %d", (version) => {
     expect(await driver.query("INSERT 2")).toBe("INSERT 2");
     a.release();
     expect(await hung).toBe("INSERT 1");
+  });
+
+  test("beyond the limit is sent away, even if it goes on talking and never closes", async () => {
+    const a = await node(version);
+    const proxy = listen([a.target], {}, 1000, 1);
+    const driver = new Driver(proxy, version);
+    await driver.start();
+    const deaf = connect({ host: "127.0.0.1", port: proxy.port, allowHalfOpen: true });
+    const closed = Promise.withResolvers<void>();
+    deaf.on("error", () => undefined);
+    deaf.on("close", () => closed.resolve());
+    const talking = setInterval(() => deaf.write("more"), 10);
+    await closed.promise;
+    clearInterval(talking);
+    expect(await driver.query("INSERT 1")).toBe("INSERT 1");
+    expect([...proxy.figures.refusals]).toEqual([["too_many_clients", 1]]);
   });
 
   test("is sent away when its node dies and no other one takes it", async () => {

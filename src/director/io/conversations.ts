@@ -6,7 +6,7 @@ import { addressBytes, hostIdOf } from "../cql/rows.ts";
 import type { Taken } from "../cql/server.ts";
 import { Statements } from "../cql/statements.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
-import { tune } from "./connections.ts";
+import { FAREWELL_SECONDS, tune } from "./connections.ts";
 import { countConnectError, countFailure, countRefusal, type Unheard } from "./figures.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, put, type Side } from "./pump.ts";
@@ -53,9 +53,8 @@ export class Conversations implements Traffic {
       side.rest = undefined;
       side.owner.closed(side, undefined);
     },
-    error: (socket: Socket<Side>): void => {
-      socket.terminate();
-    },
+    error: terminate,
+    timeout: terminate,
   };
 
   get port(): number {
@@ -127,10 +126,12 @@ export class Conversations implements Traffic {
   }
 
   /** CQL has no words for it before the client has spoken. */
-  #turnAway({ socket }: Talk, why: Refusal | Unheard): void {
+  #turnAway(talk: Talk, why: Refusal | Unheard): void {
     countRefusal(this.#desk.figures, why);
-    socket?.end();
-    socket?.resume();
+    talk.waits = false;
+    talk.socket?.end();
+    talk.socket?.timeout(FAREWELL_SECONDS);
+    talk.socket?.resume();
   }
 
   refuse(client: number, why: Refusal): void {
@@ -229,7 +230,9 @@ export class Conversations implements Traffic {
     if (!(owner instanceof Talk)) return;
     const backend = owner.present?.socket;
     if (backend === undefined) {
-      if (owner.waits || owner.next !== undefined) owner.pending.push(bytes.slice());
+      // One that was turned away is not listened to.
+      if (!owner.waits && owner.next === undefined) return;
+      owner.pending.push(bytes.slice());
       socket.pause();
       return;
     }
@@ -393,4 +396,8 @@ export class Conversations implements Traffic {
     socket?.terminate();
     for (const line of lines) line.socket?.terminate();
   }
+}
+
+function terminate(socket: Socket<Side>): void {
+  socket.terminate();
 }
