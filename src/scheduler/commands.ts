@@ -7,7 +7,7 @@ import { unreachable } from "../std/assert.ts";
 import type { Draft } from "./draft.ts";
 import type { Command, Reply } from "./events.ts";
 import { framelessReason, registerFramework, uninstallFramework } from "./framework.ts";
-import { databaseOf, membersOf, nodesInOrder } from "./members.ts";
+import { databaseOf, mayBeMember, membersOf, nodesInOrder } from "./members.ts";
 import { forgetHeir, hasBegun, heirOf, isLast, makeHeir, makeNodes } from "./nodes.ts";
 import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
 import { carryOutRepair } from "./repair.ts";
@@ -248,11 +248,6 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
   abortPlansOf(draft, old);
   const heir = makeHeir(draft, cluster, old);
   return change(draft, cluster, "replace", { ...asked, node: heir.id });
-}
-
-/** Whether the node is in its ring, as far as can be known: it may have joined without a word of it. */
-function mayBeMember({ joined, begun, task, unheard }: NodeRecord): boolean {
-  return joined || begun === true || (task !== undefined && unheard !== true);
 }
 
 function atWork(cluster: string, { id }: PlanRecord): Reply {

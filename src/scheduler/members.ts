@@ -34,6 +34,11 @@ function memberState(node: NodeRecord): Member["state"] {
   return node.task === undefined ? "absent" : "starting";
 }
 
+/** Whether the node is in its ring, as far as can be known: it may have joined without a word of it. */
+export function mayBeMember({ joined, begun, task }: NodeRecord): boolean {
+  return joined || begun === true || task !== undefined;
+}
+
 /** Nodes in the order of their numbers. */
 export const nodesInOrder = remembered((cluster: ClusterState): readonly NodeRecord[] =>
   [...cluster.nodes.values()].sort((a, b) => a.number - b.number),
@@ -76,7 +81,7 @@ export function stopReasons(cluster: ClusterState, node: NodeRecord): readonly R
   }
   if (node.phase !== "running" || !node.healthy) return [];
   const away = nodesInOrder(cluster).filter(
-    (other) => other.id !== node.id && other.joined && memberState(other) !== "serving",
+    (other) => other.id !== node.id && mayBeMember(other) && memberState(other) !== "serving",
   );
   return away.map(({ id, phase }) => {
     const found = phase === "running" ? "running, its probes fail" : phase;

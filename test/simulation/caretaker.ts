@@ -67,7 +67,7 @@ export class Caretaker {
     );
     for (const dead of kept.filter((node) => this.#isDeadForLong(node))) {
       const isHopeless = isBusy || this.#world.operator.hopeless.has(dead.id);
-      const command = isHopeless ? undefined : this.#about(dead, kept.length);
+      const command = isHopeless ? undefined : this.#about(lastHeir(dead, nodes), kept.length);
       if (command !== undefined) return command;
     }
     const stuck = activePlans.find((id) => this.#isStuck(state, id));
@@ -94,7 +94,7 @@ export class Caretaker {
   #about({ id, cluster }: NodeRecord, count: number): Command | undefined {
     const most = this.#world.operator.expected.get(cluster)?.most ?? count;
     const isReplaced = (this.#given.get(`replaceNode ${id}`) ?? 0) >= 3;
-    if (count <= most && !isReplaced && this.#try(`replace ${id}`, 60))
+    if (count <= most && !isReplaced && this.#try(`replace ${id}`, 10))
       return { type: "replaceNode", cluster, node: id };
     return this.#try(`force ${id}`, 2) ? { type: "removeNode", cluster, node: id, force: true } : undefined;
   }
@@ -122,7 +122,10 @@ export class Caretaker {
       return { type: "replaceNode", cluster, node: replaced.id };
     if (replaced !== undefined && this.#try(`remove ${replaced.id}`, 3))
       return { type: "removeNode", cluster, node: replaced.id, force: true };
-    const gone = nodes.find(({ id }) => ring?.leavers.has(id) === true && !ring.members.has(id));
+    const gone = nodes.find(
+      ({ id, outside, phase }) =>
+        (ring?.leavers.has(id) === true && !ring.members.has(id)) || (outside === "left" && phase !== "running"),
+    );
     if (gone !== undefined && this.#try(`take out ${gone.id}`, 3))
       return { type: "removeNode", cluster, node: gone.id, force: true };
     const beside = nodes.find(({ id }) => this.#isBeside(cluster, id));
@@ -153,7 +156,7 @@ export class Caretaker {
     const failing = planView(state, plan, this.#world.nowMs).steps.some(({ waitsFor }) =>
       waitsFor.some(({ check, found }) => check === "back-off" && Number.parseInt(found, 10) >= 6),
     );
-    return failing && this.#try(`abort ${id}`, 1);
+    return failing && plan.kind !== "start" && this.#try(`abort ${id}`, 1);
   }
 
   #try(what: string, most: number): boolean {
@@ -161,4 +164,10 @@ export class Caretaker {
     this.#tries.set(what, times);
     return times <= most;
   }
+}
+
+/** The last of those that were to take a node's place, when that is dead too: it goes first. */
+function lastHeir(node: NodeRecord, nodes: readonly NodeRecord[]): NodeRecord {
+  const heir = nodes.find(({ id }) => id === node.replacedBy);
+  return heir === undefined || heir.phase === "running" ? node : lastHeir(heir, nodes);
 }

@@ -165,6 +165,7 @@ export class Operator {
     if (expected === undefined) return;
     switch (command.type) {
       case "addNodes":
+        if (command.count < 1) return;
         expected.most += command.count;
         if (!isUnknown) expected.least += command.count;
         return;

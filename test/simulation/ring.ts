@@ -114,7 +114,7 @@ export class Ring {
       checks.fail("empty start", `member "${task.node}" starts on an empty volume under its old identity`);
     if (volume.node !== undefined && volume.node !== task.node && volume.hasFiles)
       checks.fail("foreign data", `"${task.node}" starts on the data of "${volume.node}"`);
-    if (volume.isReplaced === true)
+    if (volume.isReplaced === true && !checks.givenUp.has(task.node))
       checks.fail("replaced", `"${task.node}" starts, and another node has taken its place`);
     this.#addresses.set(task.node, `${task.hostname}:${task.ports["storage"]}`);
     volume.hasFiles = true;
@@ -200,7 +200,11 @@ export class Ring {
       return { phase: "starting", detail: no };
     }
     const away = [...this.members.keys()].find((node) => node !== old && this.serving(node) === undefined);
-    if (away !== undefined) return { phase: "starting", detail: `JOINING, ${away} does not serve` };
+    if (away !== undefined) {
+      const words = `a node required to move the data consistently is down: ${away}`;
+      this.#world.timeline.at(1, () => process.exit(`with code 3: ${words}`));
+      return { phase: "starting", detail: words };
+    }
     if (old !== undefined) this.#dropMember(old);
     this.#setMember(task.node, process.volume);
     this.#world.timeline.say(`ring ${this.name}: ${task.node} has joined${old === undefined ? "" : ` for ${old}`}`);
