@@ -65,6 +65,12 @@ export function advancePlans(draft: Draft): void {
 }
 
 function advancePlan(draft: Draft, plan: PlanRecord): void {
+  const orphan = plan.steps.find((open) => isWithoutHost(draft, plan, open));
+  if (orphan !== undefined) {
+    const text = `Plan ${plan.id} is aborted: node "${orphan.node}", which was to do "${orphan.operation}", is gone`;
+    draft.act({ type: "note", level: "warn", text });
+    return abortPlan(draft, plan);
+  }
   let steps = plan.steps;
   for (const [index, current] of steps.entries()) {
     if (current.status === "done" || isBlocked(steps, current)) continue;
@@ -83,6 +89,11 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
   if (steps === plan.steps && !done) return;
   draft.putPlan({ ...plan, steps, ...(done ? { status: "done", endedMs: draft.nowMs } : {}) });
   if (done) draft.act({ type: "note", level: "info", text: `Plan ${plan.id} is done` });
+}
+
+/** An operation that nobody is there to do was not done: what comes after it, such as the end of a node, must not happen. */
+function isWithoutHost({ state }: Draft, { cluster }: PlanRecord, { type, status, node = "" }: Step): boolean {
+  return type === "admin" && status !== "done" && state.clusters.get(cluster)?.nodes.has(node) === false;
 }
 
 /** Whether a step waits for others of its plan. */
@@ -109,7 +120,7 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       return current.status;
     case "admin":
       // Offers, and what Mesos says of its task, take it further.
-      return node === undefined ? "done" : current.status;
+      return current.status;
     case "release":
       return node === undefined || releaseNode(draft, node) ? "done" : "running";
     case "forget":

@@ -244,3 +244,22 @@ describe("a node beside its ring", () => {
     expect(scene.node(3).outside).toBe("left");
   });
 });
+
+test("a leave whose host is gone does not count as done: the plan ends, and the node keeps its data", () => {
+  const scene = riakRing();
+  const node = scene.node(3);
+  const removed = ask(scene, { type: "removeNode", cluster: "demo", node: node.id, force: false });
+  const id = removed.type === "accepted" ? removed.plan : "";
+  const host = scene.state.plans.get(id)?.steps[0]?.node ?? "";
+  const cluster = scene.state.clusters.get("demo");
+  if (cluster === undefined) throw new Error("there is no cluster");
+  // Its heir has joined, and what it had was given back.
+  const nodes = new Map([...cluster.nodes].filter(([other]) => other !== host));
+  scene.state = { ...scene.state, clusters: new Map([["demo", { ...cluster, nodes }]]) };
+  scene.feed({ type: "tick" });
+  expect(scene.state.plans.get(id)?.status).toBe("aborted");
+  expect(scene.node(3)).toEqual(node);
+  expect(scene.actions.flatMap((action) => (action.type === "note" ? [action.text] : []))).toEqual([
+    `Plan ${id} is aborted: node "${host}", which was to do "settle", is gone`,
+  ]);
+});
