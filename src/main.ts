@@ -1,6 +1,6 @@
 // argv picks the mode. Nothing is loaded before it is asked for, so that the small modes start fast and stay small.
 import { version } from "../package.json";
-import { isDirectorWord } from "./cli/director-words.ts";
+import { CLEAN, isDirectorWord } from "./cli/mode-words.ts";
 
 type Mode = { main(args: readonly string[]): Promise<number> };
 
@@ -14,6 +14,10 @@ async function load([mode, word]: readonly string[]): Promise<Mode | undefined> 
       return await import("./cepmd/io/main.ts");
     case "director":
       return isDirectorWord(word) ? undefined : await import("./director/io/main.ts");
+    case "framework":
+      return word === CLEAN
+        ? { main: async (args) => (await import("./scheduler/io/clean.ts")).main(args.slice(1)) }
+        : undefined;
     default:
       return undefined;
   }

@@ -10,7 +10,7 @@ import {
   withMarathon,
 } from "./app-options.ts";
 import { type Ask, type Env, examples, SERVICE_SECONDS, secondsAsMs, urlOf } from "./arguments.ts";
-import type { DIRECTOR_WORDS } from "./director-words.ts";
+import type { DIRECTOR_WORDS } from "./mode-words.ts";
 import { type AppFlags, appId, DATABASES } from "./marathon.ts";
 
 type Word = (typeof DIRECTOR_WORDS)[number];

@@ -9,6 +9,7 @@ import { addConfigCommands, addFrameworkApps } from "./framework-apps.ts";
 import { addFrameworkCommands } from "./framework-commands.ts";
 import { addNodeCommands } from "./node-commands.ts";
 import { addPlanCommands } from "./plan-commands.ts";
+import { CLEAN } from "./mode-words.ts";
 import type { Request, Task } from "./request.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
@@ -95,6 +96,11 @@ function programOf(said: { out: string; err: string }, ask: Ask, env: Env) {
   const framework = program.command("framework");
   addFrameworkCommands(framework, ask);
   addFrameworkApps(framework, ask, env);
+  addMode(
+    framework.command(CLEAN),
+    "forget a framework that is gone: takes its records out of the store",
+    `framework ${CLEAN}`,
+  );
   addConfigCommands(program.command("config"), ask, env);
   program
     .command("doctor")
@@ -127,19 +133,18 @@ function termOf(command: { name(): string; usage(): string }): string {
 }
 
 /** src/main.ts runs the modes; here they are shown, and told apart from what is no command at all. */
-function addMode(command: Command, about: string): void {
+function addMode(command: Command, about: string, words = command.name()): void {
   command
     .summary(about)
-    .description(`A mode: ${about}. Its own help: ringmaster ${command.name()} --help`)
+    .description(`A mode: ${about}. Its own help: ringmaster ${words} --help`)
     .configureHelp({ showGlobalOptions: false })
     .helpGroup(MODES_GROUP)
     .helpOption(false)
     .allowUnknownOption()
     .allowExcessArguments()
-    .action(() => {
-      const name = command.name();
+    .action(() =>
       command.error(
-        `error: cannot run mode "${name}": found it after other words, or not in this build, wanted "ringmaster ${name}"`,
-      );
-    });
+        `error: cannot run mode "${words}": found it after other words, or not in this build, wanted "ringmaster ${words}"`,
+      ),
+    );
 }

@@ -17,6 +17,7 @@ import { Authority, type Issued } from "./authority.ts";
 import { type CertificateFiles, Certificates } from "./certificates.ts";
 import { Connections } from "./connections.ts";
 import { readFlags } from "./flags.ts";
+import { Http } from "./http.ts";
 import { Proxy } from "./proxy.ts";
 import { Requests } from "./requests.ts";
 import type { BackendTls, ClientTls } from "./sockets.ts";
@@ -66,7 +67,7 @@ function listen(
   targets: readonly Target[],
   tls: { readonly clientTls?: ClientTls; readonly backendTls?: BackendTls },
   settings: Partial<Settings> = {},
-  traffic: typeof Connections | typeof Requests = Connections,
+  traffic: typeof Connections | typeof Requests | typeof Http = Connections,
 ): Proxy {
   const options = {
     settings: { ...DEFAULTS, protocol: "pb", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
@@ -189,6 +190,23 @@ describe("TLS to clients", () => {
       expect(await once(socket, "data")).toEqual(pong);
     }
     socket.destroy();
+  });
+
+  test("goes with HTTP by requests, to TLS backends, for an unmodified client", async () => {
+    const answer = (socket: Socket): void =>
+      void socket.on("data", (bytes) =>
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n${String(bytes).startsWith("PUT") ? "ok" : "no"}`),
+      );
+    const targets = [await backend(answer, pem(director)), await backend(answer, pem(renewed))];
+    const both = { clientTls: clientTls("required"), backendTls: backendTls() };
+    const proxy = listen(targets, both, { protocol: "http", balance: "roundRobin" }, Http);
+    const tls = { ca: readFileSync(ours.ca, "utf8"), ...pem(application) };
+    for (let i = 0; i < 6; i += 1) {
+      const url = `https://127.0.0.1:${proxy.port}/buckets/b/keys/${i}`;
+      const answered = await fetch(url, { method: "PUT", body: "x".repeat(i * 10_000), tls, keepalive: i % 2 === 0 });
+      expect(await answered.text()).toBe("ok");
+    }
+    for (const { address } of targets) expect(proxy.figures.backends.get(address)?.connections).toBeGreaterThan(0);
   });
 
   test("tells why there is no backend in the client's protocol", async () => {
