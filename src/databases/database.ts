@@ -150,6 +150,8 @@ export interface Database {
   plan(change: Change, spec: ClusterSpec, members: readonly Member[]): readonly StepSketch[];
   /** Whether a replacement must be in the rack of the node whose place it takes, since the rack says where replicas are. */
   readonly keepsRack: boolean;
+  /** Whether a replacement must have the same cluster port as the node whose place it takes. */
+  readonly keepsPort: boolean;
   /** Whether its nodes find each other by names that Ringmaster keeps (cEPMD): then agents must reach the store. */
   readonly wantsNames: boolean;
   files(task: NodeTask, place: Place): readonly RenderedFile[];

@@ -57,15 +57,18 @@ export function reservationOf(resource: Resource, framework: FrameworkRecord): s
   return owner !== undefined && frameworkIds(framework).includes(owner) ? labels?.[RESERVATION_LABEL] : undefined;
 }
 
-/** What a new node of a cluster needs of an agent. */
-export function needOf(spec: ClusterSpec, database: Database): Need {
+/** What a new node of a cluster needs of an agent. `replaces`: the node whose place it takes. */
+export function needOf(spec: ClusterSpec, database: Database, replaces: NodeRecord["replaces"]): Need {
   const names = [...database.ports, "api"];
+  const [clusterPort = ""] = names;
+  const kept = database.keepsPort ? /:(\d+)$/.exec(replaces?.at ?? "")?.[1] : undefined;
+  const fixedPorts = kept === undefined ? spec.ports : { ...spec.ports, [clusterPort]: Number(kept) };
   return {
     cpus: thousandth(spec.resources.cpus + EXECUTOR.cpus + ADMIN.cpus),
     memMb: spec.resources.memMb + EXECUTOR.memMb + ADMIN.memMb,
     diskMb: spec.resources.diskMb,
-    fixedPorts: spec.ports,
-    morePorts: names.filter((name) => spec.ports[name] === undefined).length,
+    fixedPorts,
+    morePorts: names.filter((name) => fixedPorts[name] === undefined).length,
   };
 }
 
@@ -90,13 +93,13 @@ export function placeNode(
 ): Launch {
   const frameworkId = knownFrameworkId(state);
   const { spec } = cluster.record;
-  const need = needOf(spec, databaseOf(cluster));
+  const need = needOf(spec, databaseOf(cluster), node.replaces);
   const reservation = `${node.id}.${state.framework.launches}`;
   const footprint: Footprint = {
     cpus: need.cpus,
     memMb: need.memMb,
     diskMb: need.diskMb,
-    ports: choosePorts(cluster, agent.free.ports, usedPorts),
+    ports: choosePorts(cluster, need.fixedPorts, agent.free.ports, usedPorts),
   };
   const place: Place = {
     agentId: agent.agentId,
@@ -200,17 +203,17 @@ function knownFrameworkId(state: State): string {
  */
 function choosePorts(
   cluster: ClusterState,
+  fixedPorts: Need["fixedPorts"],
   offered: readonly Range[],
   used: ReadonlySet<number>,
 ): Readonly<Record<string, number>> {
-  const { spec } = cluster.record;
   const names = [...databaseOf(cluster).ports, "api"];
-  const open = names.filter((name) => spec.ports[name] === undefined);
-  const fixed = Object.values(spec.ports).map((port): Range => ({ begin: port, end: port }));
+  const open = names.filter((name) => fixedPorts[name] === undefined);
+  const fixed = Object.values(fixedPorts).map((port): Range => ({ begin: port, end: port }));
   const left = subtractRanges(offered, fixed);
   const unused = lowestPorts(left, open.length, used);
   const chosen = unused.length === open.length ? unused : lowestPorts(left, open.length);
-  const entries = names.map((name) => [name, spec.ports[name] ?? chosen[open.indexOf(name)]] as const);
+  const entries = names.map((name) => [name, fixedPorts[name] ?? chosen[open.indexOf(name)]] as const);
   return Object.fromEntries(entries.filter((entry): entry is readonly [string, number] => entry[1] !== undefined));
 }
 

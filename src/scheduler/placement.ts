@@ -92,7 +92,7 @@ class Search {
     this.#placed = [...cluster.nodes.values()].filter(({ id, place }) => place !== undefined && id !== replaces?.node);
     this.#ranking = new Ranking(order, spec, this.#placed);
     this.#mayOpen = spec.constraints.some(({ operator }) => operator === "GROUP_BY");
-    const need = needOf(spec, databaseOf(cluster));
+    const need = needOf(spec, databaseOf(cluster), replaces);
     this.#scene = () => ({
       spec,
       need,

@@ -243,7 +243,7 @@ test("an empty volume under a known identity leads to a replacement, another's d
   expect(other.phases()).toEqual({ 1: "running", 2: "lost", 3: "running" });
 });
 
-test("a replacement has the constraints and the rack of the node whose place it takes", () => {
+test("a replacement has the constraints, the cluster port and the rack of the node whose place it takes", () => {
   const scene = new Scene();
   scene.subscribe();
   scene.create({ ...BODY, constraints: "hostname:UNIQUE", rackAttribute: "rack" });
@@ -260,9 +260,18 @@ test("a replacement has the constraints and the rack of the node whose place it 
   expect(view?.steps.flatMap(({ agents }) => agents.flatMap(({ reasons }) => reasons))).toEqual([
     { check: "rack", found: '"r2"', wanted: '"r3", that of the node whose place it takes' },
   ]);
+  const { storage = 0 } = scene.node(3).place?.footprint.ports ?? {};
+  const offer = offerOf("a5", { attributes: { rack: "r3" }, hostname: "a3.example" });
+  const others = [{ begin: storage + 1, end: storage + 50 }];
+  const without = offer.resources.map((resource) =>
+    resource.name === "ports" ? { ...resource, ranges: others } : resource,
+  );
+  scene.offer({ ...offer, resources: without });
+  expect(scene.launched()).toEqual([]);
   // The same host, set up anew as another agent.
-  scene.offer(offerOf("a5", { attributes: { rack: "r3" }, hostname: "a3.example" }));
+  scene.offer(offer);
   expect(scene.launched()).toHaveLength(1);
+  expect(scene.node(4).place?.footprint.ports["storage"]).toBe(storage);
 });
 
 describe("operators", () => {

@@ -27,6 +27,9 @@ export const cassandra: Database = {
   redo: () => [],
   wantsNames: false,
   keepsRack: true,
+  // A node that replaces another tells its ring the old address twice, once without the port: whoever reads that puts its own
+  // port there, and the node itself ends over the contradiction (5.0.4).
+  keepsPort: true,
   files: renderedFiles,
   prepare: () => [],
   companions: () => [],

@@ -17,6 +17,7 @@ export const riak: Database = {
   javaVersions: [],
   wantsNames: true,
   keepsRack: false,
+  keepsPort: false,
   check: checkRiak,
   mayStart,
   seeds: seedsFor,

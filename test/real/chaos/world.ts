@@ -34,7 +34,7 @@ export class World {
   static async start(directory: string): Promise<World> {
     const begun: { stop: () => Promise<void> }[] = [];
     try {
-      const mesos = await startMesos({ agents: 4, work: join(directory, "mesos") });
+      const mesos = await startMesos({ agents: 4, samePorts: true, work: join(directory, "mesos") });
       begun.push(mesos);
       const zookeeper = await startZookeeper();
       begun.push(zookeeper);

@@ -17,6 +17,8 @@ export type MesosOptions = {
   readonly later?: number;
   /** Of each agent, without ports: those are shared out, since agents on one machine share its loopback. */
   readonly resources?: string;
+  /** Every agent offers all ports: a node can then have one that another had elsewhere. */
+  readonly samePorts?: true;
   /** Host names of the agents. Default: 127.0.0.1, 127.0.0.2, ... */
   readonly hosts?: readonly string[];
   /** Mesos' own flags as MESOS_<FLAG>, for master and agents. */
@@ -122,9 +124,10 @@ async function start(
   const most = options.agents + (options.later ?? 0);
   const hosts = options.hosts ?? Array.from({ length: most }, (_, i) => `127.0.0.${i + 1}`);
   const resources = options.resources ?? "cpus:2;mem:4096;disk:8192";
-  const shares = ports.shares(most);
+  const shares = ports.shares(options.samePorts === true ? 1 : most);
   const agents = hosts.map(
-    (host, i) => `${host}|${resources};ports:[${shares[i]}]|rack:rack-${i + 1};zone:zone-${(i % 3) + 1}`,
+    (host, i) =>
+      `${host}|${resources};ports:[${shares[i % shares.length]}]|rack:rack-${i + 1};zone:zone-${(i % 3) + 1}`,
   );
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:MESOS|LIBPROCESS|LOCAL)_/u.test(name));
   await mkdir(work, { recursive: true });
