@@ -9,6 +9,8 @@ import { askExecutor } from "./node-api.ts";
 
 /** Nodes of a cluster that are asked about its ring, one after the other, until one answers. */
 const ASKED_MAX = 3;
+/** How long each may take: who asks the doctor waits for a minute at most. */
+const ASK_MS = 15_000;
 
 export type ExamineOptions = {
   readonly state: State;
@@ -51,7 +53,7 @@ async function ringOf(state: State, cluster: ClusterState): Promise<Ring | undef
   );
   let error: string | undefined;
   for (const node of running.slice(0, ASKED_MAX)) {
-    const answer = await askExecutor(node, "read/status", state.framework.token);
+    const answer = await askExecutor(node, "read/status", state.framework.token, ASK_MS);
     if ("error" in answer) {
       error = answer.error;
       continue;

@@ -15,6 +15,9 @@ import type { Loop } from "./run.ts";
 import { Standby } from "./standby.ts";
 import { serveTerm } from "./term.ts";
 
+/** Bun ends a request that is quiet for longer; a node may take a minute to answer a read. */
+const IDLE_S = 120;
+
 /** Who has lost a term lets others go first, and does not spin on a store that refuses. */
 const AFTER_TERM_MS = 500;
 
@@ -121,6 +124,7 @@ function serve(flags: SchedulerFlags, served: Served): { readonly url: string; r
       port: flags.http.port,
       development: false,
       maxRequestBodySize: MAX_BODY_BYTES,
+      idleTimeout: IDLE_S,
       fetch: (request, bun) => app.fetch(request, { server: bun }),
     });
     const host = flags.advertise ?? (flags.http.hostname === "0.0.0.0" ? "127.0.0.1" : flags.http.hostname);

@@ -8,7 +8,12 @@ type NodeAnswer =
   { readonly status: number; readonly answer: unknown } | { readonly status: 404 | 502; readonly error: string };
 
 /** GET of a path below /v1/; the answer as JSON, or as the text that it is. */
-export async function askExecutor(node: NodeRecord, path: string, token: string): Promise<NodeAnswer> {
+export async function askExecutor(
+  node: NodeRecord,
+  path: string,
+  token: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<NodeAnswer> {
   const port = node.place?.footprint.ports["api"];
   if (node.place === undefined || port === undefined || node.task === undefined) {
     return { status: 502, error: `Cannot ask node "${node.id}": it is ${node.phase} and has no executor` };
@@ -16,7 +21,7 @@ export async function askExecutor(node: NodeRecord, path: string, token: string)
   const url = `http://${node.place.hostname}:${port}/v1/${path}`;
   try {
     const headers = { authorization: `Bearer ${token}` };
-    const response = await fetch(url, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(timeoutMs) });
     const text = await response.text();
     if (response.ok) return { status: response.status, answer: parsed(text) };
     const said = `${response.status} ${text.slice(0, 500)}`;
