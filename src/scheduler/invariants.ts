@@ -1,4 +1,5 @@
 // What must hold after every decision, in production too: a broken one stops the scheduler before it acts.
+import type { TaskInfo } from "../mesos/task.ts";
 import type { Decision } from "../std/decision.ts";
 import type { Action } from "./events.ts";
 import { reservationOf } from "./launch.ts";
@@ -63,6 +64,7 @@ function brokenNode(before: NodeRecord | undefined, node: NodeRecord): readonly 
 function brokenAccept(state: State, action: Extract<Action, { type: "accept" }>): readonly string[] {
   const broken: string[] = [];
   for (const operation of action.operations) {
+    if (operation.type === "launch") broken.push(...brokenLaunch(state, operation.tasks));
     if (operation.type !== "destroy" && operation.type !== "unreserve") continue;
     for (const resource of operation.type === "destroy" ? operation.volumes : operation.resources) {
       const reservation = reservationOf(resource, state.framework);
@@ -74,4 +76,14 @@ function brokenAccept(state: State, action: Extract<Action, { type: "accept" }>)
     }
   }
   return broken;
+}
+
+/** A node's database is launched as the task that its record has: a second one would be a second process of the node. */
+function brokenLaunch(state: State, tasks: readonly TaskInfo[]): readonly string[] {
+  return tasks.flatMap(({ taskId, name }) => {
+    const known = findNode(state, name)?.task?.taskId;
+    return !taskId.endsWith(".server") || known === taskId
+      ? []
+      : [`Task "${taskId}" is launched, node "${name}" has task "${known ?? "none"}"`];
+  });
 }

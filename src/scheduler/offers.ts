@@ -146,6 +146,7 @@ class Round {
   /** An earlier want of this round may have taken the turn of a later one. */
   #mayStart(node: NodeRecord): boolean {
     const cluster = this.#draft.state.clusters.get(node.cluster);
+    if (cluster?.nodes.get(node.id)?.task !== undefined) return false;
     return cluster !== undefined && startReasons(cluster, node, this.#draft.nowMs).length === 0;
   }
 

@@ -62,9 +62,10 @@ function adminWants(state: State, nowMs: number): readonly Want[] {
   return found;
 }
 
-/** Nodes with an open start step and no process, oldest plan first. */
+/** Nodes with an open start step and no process, oldest plan first; each once, also where two plans want it. */
 function nodesToStart(state: State): readonly { readonly cluster: ClusterState; readonly node: NodeRecord }[] {
   const found: { cluster: ClusterState; node: NodeRecord }[] = [];
+  const seen = new Set<string>();
   const plans = runningPlans(state).toSorted((a, b) => a.createdMs - b.createdMs);
   for (const plan of plans) {
     const cluster = state.clusters.get(plan.cluster);
@@ -73,7 +74,9 @@ function nodesToStart(state: State): readonly { readonly cluster: ClusterState; 
       if (step.type !== "start" || step.status === "done" || step.node === undefined) continue;
       if (isBlocked(plan.steps, step)) continue;
       const node = cluster.nodes.get(step.node);
-      if (node !== undefined && node.task === undefined && isStartable(node)) found.push({ cluster, node });
+      if (node === undefined || node.task !== undefined || !isStartable(node) || seen.has(node.id)) continue;
+      seen.add(node.id);
+      found.push({ cluster, node });
     }
   }
   return found;

@@ -1,5 +1,6 @@
 // Scenes that the simulator has found: each was a defect once.
 import { expect, test } from "bun:test";
+import { brokenInvariants } from "../../src/scheduler/invariants.ts";
 import type { PlanRecord } from "../../src/scheduler/state.ts";
 import { planView } from "../../src/scheduler/views.ts";
 import { BODY, offerOf, Scene } from "./scene.ts";
@@ -236,4 +237,35 @@ test("a removal that was given up while its volume went back is taken up again b
     accept?.operations.flatMap((operation) => ("id" in operation ? (operation.id ?? []) : []))[0] ?? "";
   scene.feed({ type: "operation", status: { operationId, state: "OPERATION_FINISHED" } });
   expect(scene.state.plans.get("demo-leave-3")?.status).toBe("done");
+});
+
+test("a node that two plans want to start is launched once", () => {
+  const scene = new Scene();
+  scene.subscribe();
+  scene.create({ ...BODY, nodes: 1 });
+  const deploy = scene.state.plans.get("demo-deploy-1");
+  if (deploy === undefined) throw new Error("there is no plan");
+  const second: PlanRecord = { ...deploy, id: "demo-start-2", kind: "start" };
+  scene.state = { ...scene.state, plans: new Map([...scene.state.plans, [second.id, second]]) };
+  scene.offer(offerOf("a1"), offerOf("a2"));
+  const [task, ...more] = scene.launched();
+  expect([task?.name, more]).toEqual(["ringmaster-demo-1", []]);
+  scene.status(task?.taskId ?? "", "TASK_RUNNING");
+  expect([...scene.state.plans.values()].map(({ status }) => status)).toEqual(["done", "done"]);
+});
+
+test("a second launch of one node breaks an invariant", () => {
+  const scene = new Scene();
+  scene.subscribe();
+  scene.create({ ...BODY, nodes: 1 });
+  scene.offer(offerOf("a1"));
+  const [launched] = scene.launched();
+  const one = scene.node(1);
+  if (one.task === undefined || launched === undefined) throw new Error("nothing was launched");
+  const task = { ...launched, taskId: `${one.id}.99.server` };
+  const launch = { type: "launch" as const, tasks: [task] };
+  const accept = { type: "accept" as const, offerIds: ["o"], operations: [launch], refuseSeconds: 1 };
+  expect(brokenInvariants(scene.state, { state: scene.state, actions: [accept] })).toEqual([
+    `Task "${task.taskId}" is launched, node "${one.id}" has task "${one.task.taskId}"`,
+  ]);
 });
