@@ -9,6 +9,8 @@ import { dial, holdEarly, listen, release } from "./sockets.ts";
 
 /** How long a client that was turned away may take to read why and to close. */
 export const FAREWELL_SECONDS = 2;
+/** So many clients beyond the limit may read why; all others are cut off at once, since each takes a file. */
+const FAREWELLS_MAX = 64;
 /** After so long without a byte the kernel asks whether the other end is still there. */
 const KEEPALIVE_MS = 60_000;
 
@@ -53,7 +55,6 @@ export class Connections implements Traffic {
 
   constructor(desk: Desk) {
     this.#desk = desk;
-    const { hostname, port, clientTls } = desk.options;
     const handlers = {
       ...PUMP,
       open: (socket: Socket<Side>) => this.#opened(socket),
@@ -61,7 +62,7 @@ export class Connections implements Traffic {
         socket.terminate();
       },
     };
-    this.#listener = listen(hostname, port, handlers, clientTls, () => countRefusal(desk.figures, "tls"));
+    this.#listener = listen(desk.options, handlers, () => countRefusal(desk.figures, "tls"));
   }
 
   get port(): number {
@@ -88,6 +89,11 @@ export class Connections implements Traffic {
     socket.data = connection.client;
     this.#connections.set(connection.id, connection);
     this.#desk.figures.clients += 1;
+    if (this.#connections.size > this.#desk.options.clientsMax + FAREWELLS_MAX) {
+      countRefusal(this.#desk.figures, "too_many_clients");
+      socket.terminate();
+      return;
+    }
     if (this.#connections.size > this.#desk.options.clientsMax) {
       this.#turnAway(connection, "too_many_clients", `there are ${this.#desk.options.clientsMax} clients, the limit`);
       return;

@@ -35,14 +35,13 @@ export class Conversations implements Traffic {
 
   constructor(desk: Desk) {
     this.#desk = desk;
-    const { hostname, port, clientTls } = desk.options;
     const handlers = {
       ...this.#handlers,
       open: (socket: Socket<Side>) => this.#opened(socket),
       data: (socket: Socket<Side>, bytes: Uint8Array) => this.#asked(socket, bytes),
       end: (socket: Socket<Side>) => this.#clientEnded(socket),
     };
-    this.#listener = listen(hostname, port, handlers, clientTls, () => countRefusal(desk.figures, "tls"));
+    this.#listener = listen(desk.options, handlers, () => countRefusal(desk.figures, "tls"));
   }
 
   readonly #handlers = {

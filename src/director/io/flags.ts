@@ -138,7 +138,7 @@ export function readFlags(args: readonly string[]) {
     .option("--zone <name>", "the director's zone: nodes there come first, after those of the rack")
     .option(
       "--max-clients <count>",
-      "clients at a time on each listener (default: what the open files' limit allows)",
+      "clients at a time on each listener (at most, and by default: what the open files' limit allows)",
       count,
     )
     .option("--max-connections <count>", "connections to one node on each listener", count, DEFAULTS.connectionsMax)
@@ -153,6 +153,8 @@ export function readFlags(args: readonly string[]) {
       seconds,
       DEFAULTS.drainTimeoutMs / 1000,
     )
+    .option("--processes <count>", "processes that share the listeners' ports, each with limits of its own", count, 1)
+    .addOption(new Option("--part", "this is one of several processes").hideHelp())
     .option("--log-level <level>", "debug, info, warn or error", "info")
     .option("--log-json", "JSON lines even on a terminal")
     .addHelpText("after", EXAMPLES)

@@ -38,7 +38,6 @@ export class Http implements Traffic, Owner {
       data: (socket, bytes) => this.#answered(socket, bytes),
       end: (socket) => this.#linkEnded(socket),
     });
-    const { hostname, port, clientTls } = desk.options;
     const clientHandlers = {
       ...handlers,
       open: (socket: Socket<Side>) => this.#opened(socket),
@@ -46,7 +45,7 @@ export class Http implements Traffic, Owner {
       drain: (socket: Socket<Side>) => this.#caughtUp(socket),
       end: (socket: Socket<Side>) => this.#clientEnded(socket),
     };
-    this.#listener = listen(hostname, port, clientHandlers, clientTls, () => countRefusal(desk.figures, "tls"));
+    this.#listener = listen(desk.options, clientHandlers, () => countRefusal(desk.figures, "tls"));
   }
 
   get port(): number {

@@ -4,6 +4,7 @@ import { DEFAULTS } from "../decide.ts";
 import { PROTOCOLS } from "../targets.ts";
 import { serveAdmin } from "./admin.ts";
 import { type DirectorFlags, readFlags } from "./flags.ts";
+import { runParts } from "./parts.ts";
 import { Director, type DirectorOptions, type From } from "./run.ts";
 import { readTls } from "./tls.ts";
 
@@ -15,6 +16,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const flags = readFlags(args);
   const log = createLog("director", flags.logLevel, process.stderr.isTTY && flags.logJson !== true);
   const options = await readOptions(flags);
+  if (flags.processes > 1 && !options.isPart) return await runParts(args, flags, log);
   const tls = await readTls(flags, (level, text) => log[level](text));
   const director = new Director({ ...options, tls, log });
   if (tls.clientTls !== undefined || tls.backendTls !== undefined) process.on("SIGHUP", tls.reload);
@@ -31,7 +33,11 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   try {
     const admin = serveAdmin(director, host, port);
-    log.info({ admin: admin.url }, "The director serves");
+    if (options.isPart) {
+      // Without the process that started it, nobody would stop it.
+      process.on("disconnect", stopped.resolve);
+      process.send?.(admin.url);
+    } else log.info({ admin: admin.url }, "The director serves");
     await stopped.promise;
     log.info(`Stopping: no new clients; connections may finish for ${flags.drainTimeout} s, a second signal ends them`);
     const timer = setTimeout(() => abort.abort(), flags.drainTimeout * 1000);
@@ -54,6 +60,9 @@ async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, 
     ...(flags.cqlListen === undefined ? {} : { cql: flags.cqlListen }),
   };
   const from = sourceOf(flags);
+  for (const { host, port } of Object.values(listen))
+    if (port === 0 && flags.processes > 1)
+      throw new Error(`Cannot share ${host}:0 among ${flags.processes} processes: wanted a port from 1 to 65535`);
   const listeners = PROTOCOLS.filter((protocol) => Object.hasOwn(listen, protocol));
   if (listeners.length === 0)
     throw new Error("Cannot start: found no listener, wanted --http-listen, --pb-listen or --cql-listen");
@@ -72,7 +81,8 @@ async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, 
     httpMode: flags.httpMode,
     pbMode: flags.pbMode,
     cqlMode: flags.cqlMode,
-    clientsMax: flags.maxClients ?? (await clientsAllowed()),
+    clientsMax: Math.min(flags.maxClients ?? Number.POSITIVE_INFINITY, await clientsAllowed(listeners.length)),
+    isPart: flags.part === true,
     connectTimeoutMs: flags.connectTimeout * 1000,
     probeTimeoutMs: flags.probeTimeout * 1000,
     settings: {
@@ -103,9 +113,12 @@ function sourceOf({ store, scheduler, backend, cluster }: DirectorFlags): From {
   return scheduler === undefined ? { type: "store", url: store ?? "" } : { type: "scheduler", url: scheduler };
 }
 
-/** As many clients as the limit of open files allows: each takes two, its own and its backend's. */
-async function clientsAllowed(): Promise<number> {
+/**
+ * As many clients of each listener as the limit of open files allows: each takes two, its own and its backend's. With none
+ * left Bun would try to accept the next one over and over.
+ */
+async function clientsAllowed(listeners: number): Promise<number> {
   const limits = await Bun.file("/proc/self/limits").text();
   const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
-  return Math.max(1, Math.floor((files - OWN_FILES) / 2));
+  return Math.max(1, Math.floor((files - OWN_FILES) / 2 / listeners));
 }

@@ -4,23 +4,19 @@ import { usableCount } from "../pick.ts";
 import type { Action, Attempt, Event, Refusal, Settings, State, Target } from "../state.ts";
 import { type BackendFigures, type Figures, figuresOf, newFigures } from "./figures.ts";
 import { probe } from "./probe.ts";
-import { type BackendTls, type ClientTls, connectFailure } from "./sockets.ts";
+import { type BackendTls, connectFailure, type Place } from "./sockets.ts";
 
 const TICK_MS = 100;
 
 /** An event as others tell it: the time is ours to add. */
 export type Told = Event extends infer Kind ? (Kind extends Event ? Omit<Kind, "nowMs"> : never) : never;
 
-export type ProxyOptions = {
+export type ProxyOptions = Place & {
   readonly settings: Settings;
-  readonly hostname: string;
-  /** 0: any free one. */
-  readonly port: number;
   /** Clients at a time; one more is turned away. */
   readonly clientsMax: number;
   readonly connectTimeoutMs: number;
   readonly probeTimeoutMs: number;
-  readonly clientTls?: ClientTls;
   readonly backendTls?: BackendTls;
   readonly say: (level: "info" | "warn", text: string) => void;
 };

@@ -29,7 +29,6 @@ export class Requests implements Traffic, Owner {
       close: (socket: Socket<Side>, error?: Error) => this.#closed(socket, error),
       error: PUMP.error,
     };
-    const { hostname, port, clientTls } = desk.options;
     const linkHandlers = {
       ...handlers,
       drain: drained,
@@ -44,7 +43,7 @@ export class Requests implements Traffic, Owner {
       drain: (socket: Socket<Side>) => this.#caughtUp(socket),
       end: (socket: Socket<Side>) => this.#clientEnded(socket),
     };
-    this.#listener = listen(hostname, port, clientHandlers, clientTls, () => countRefusal(desk.figures, "tls"));
+    this.#listener = listen(desk.options, clientHandlers, () => countRefusal(desk.figures, "tls"));
   }
 
   get port(): number {

@@ -37,6 +37,8 @@ export type DirectorOptions = {
   /** What all listeners have in common. */
   readonly settings: Omit<Settings, "protocol" | "balance">;
   readonly clientsMax: number;
+  /** It is one of several processes that listen on the same ports. */
+  readonly isPart: boolean;
   readonly connectTimeoutMs: number;
   readonly probeTimeoutMs: number;
   readonly tls?: Pick<Tls, "clientTls" | "backendTls">;
@@ -115,10 +117,10 @@ export class Director {
   }
 
   #listen(protocol: Protocol, { host, port }: Address): Proxy {
-    const { settings, clientsMax, connectTimeoutMs, probeTimeoutMs, tls, log } = this.options;
+    const { settings, clientsMax, isPart, connectTimeoutMs, probeTimeoutMs, tls, log } = this.options;
     const options: ProxyOptions = {
       ...tls,
-      ...{ clientsMax, connectTimeoutMs, probeTimeoutMs, port },
+      ...{ clientsMax, isPart, connectTimeoutMs, probeTimeoutMs, port },
       hostname: host,
       settings: { ...settings, protocol, balance: protocol === "http" ? "roundRobin" : "leastConnections" },
       say: (level, text) => log[level]({ listener: protocol }, text),

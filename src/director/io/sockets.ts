@@ -17,6 +17,16 @@ export type BackendTls = {
   readonly timeoutMs: number;
 };
 
+/** Where clients are listened for. */
+export type Place = {
+  readonly hostname: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Other processes of this director listen on the same port. */
+  readonly isPart?: boolean;
+  readonly clientTls?: ClientTls;
+};
+
 /** What is done with a client's socket. `open`: once bytes can be sent. */
 export type ClientHandlers = Omit<SocketHandler<Side>, "handshake" | "binaryType"> &
   Required<Pick<SocketHandler<Side>, "open" | "data" | "end" | "close">>;
@@ -36,19 +46,16 @@ const OPTIONS = new WeakMap<Pem, TLSOptions>();
  * these can change without a connection lost. `onFailed`: a handshake failed.
  */
 export function listen(
-  hostname: string,
-  port: number,
+  { hostname, port, isPart, clientTls }: Place,
   handlers: ClientHandlers,
-  tls: ClientTls | undefined,
   onFailed: () => void,
 ): TCPSocketListener<Side> {
-  if (tls === undefined)
-    return Bun.listen<Side>({ hostname, port, allowHalfOpen: true, socket: { ...handlers, binaryType: "uint8array" } });
-  const greeter = new Greeter(handlers, tls, onFailed);
+  // Bun's types do not know of the port that is shared.
+  const place = { hostname, port, allowHalfOpen: true, ...(isPart === true ? { reusePort: true } : {}) };
+  if (clientTls === undefined) return Bun.listen<Side>({ ...place, socket: { ...handlers, binaryType: "uint8array" } });
+  const greeter = new Greeter(handlers, clientTls, onFailed);
   return Bun.listen<Side>({
-    hostname,
-    port,
-    allowHalfOpen: true,
+    ...place,
     // Something is asked of every socket; with a handler for `data` this one would be handed all the encrypted bytes.
     socket: { drain: () => undefined, open: (socket) => greeter.greet(socket) },
   });

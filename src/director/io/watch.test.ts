@@ -31,7 +31,7 @@ function start(from: From, cluster = "demo"): Running {
     from,
     followed: { framework: "ringmaster", cluster },
     listen: { pb: { host: "127.0.0.1", port: 0 } },
-    ...({ httpMode: "raw", pbMode: "raw", cqlMode: "stay" } as const),
+    ...({ isPart: false, httpMode: "raw", pbMode: "raw", cqlMode: "stay" } as const),
     settings: { ...DEFAULTS, probeIntervalMs: 3_600_000 },
     ...{ clientsMax: 100, connectTimeoutMs: 500, probeTimeoutMs: 500 },
     log: createLog("director", "silent", false),
