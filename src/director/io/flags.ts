@@ -20,6 +20,10 @@ Examples:
     ringmaster director --cluster demo --scheduler http://scheduler:8080 --cql-listen 0.0.0.0:9142 \\
       --tls-cert director.pem --tls-key director.key --tls-client-ca clients.pem \\
       --backend-tls --backend-tls-ca nodes.pem --backend-tls-name cassandra.example
+
+Operators' commands beside it, each with its own --help:
+  status, nodes, clusters, frameworks, configure (of a director that runs); config, install, uninstall, wait-for-service,
+  endpoints (of its application at Marathon)
 `;
 
 export type Address = { readonly host: string; readonly port: number };
