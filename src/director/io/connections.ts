@@ -75,7 +75,11 @@ export class Connections implements Traffic {
 
   end(): void {
     this.#listener.stop(true);
-    for (const { backendSocket } of this.#connections.values()) backendSocket?.terminate();
+    // The listener knows nothing of clients under TLS.
+    for (const { clientSocket, backendSocket } of [...this.#connections.values()]) {
+      clientSocket?.terminate();
+      backendSocket?.terminate();
+    }
   }
 
   /** Raw bytes do not show when a connection rests between two requests: it goes on until it ends or is cut. */

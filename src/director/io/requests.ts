@@ -56,6 +56,8 @@ export class Requests implements Traffic, Owner {
 
   end(): void {
     this.#listener.stop(true);
+    // The listener knows nothing of clients under TLS.
+    for (const { socket } of [...this.#clients]) socket?.terminate();
     this.#links.cut();
   }
 

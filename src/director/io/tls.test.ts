@@ -244,6 +244,18 @@ describe("TLS to clients", () => {
   });
 });
 
+test("A listener that is ended ends its clients under TLS, those that rest too", async () => {
+  const pong = Buffer.from([0, 0, 0, 1, 2]);
+  const server = await backend((socket) => socket.on("data", () => socket.write(pong)));
+  for (const traffic of [Connections, Requests]) {
+    const proxy = listen([server], { clientTls: clientTls("unasked") }, {}, traffic);
+    const socket = client(proxy);
+    socket.write(Buffer.from([0, 0, 0, 1, 1]));
+    expect(await once(socket, "data")).toEqual(pong);
+    await Promise.all([once(socket, "close"), proxy.stop(AbortSignal.abort())]);
+  }
+});
+
 describe("changed files", () => {
   test("serve new clients while old connections go on, and bad ones change nothing", async () => {
     const files = { cert: join(folder, "live.pem"), key: join(folder, "live.key") };
