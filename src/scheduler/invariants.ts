@@ -60,7 +60,10 @@ function brokenNode(before: NodeRecord | undefined, node: NodeRecord): readonly 
   return broken;
 }
 
-/** What is destroyed or unreserved must carry our own label and belong to no node that is kept. */
+/**
+ * What is destroyed or unreserved must carry our own label and belong to no node that is kept; a database is only launched as
+ * the one task that its node's record has.
+ */
 function brokenAccept(state: State, action: Extract<Action, { type: "accept" }>): readonly string[] {
   const broken: string[] = [];
   for (const operation of action.operations) {

@@ -10,7 +10,7 @@ import { forgetWindows, isClosed } from "./maintenance.ts";
 import { startReasons } from "./members.ts";
 import { Placement } from "./placement.ts";
 import { isSought, leavePlace, releaseId } from "./release.ts";
-import { REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
+import { findNode, REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 import { wants, type Want } from "./wants.ts";
 
 /** Refusal of what nobody needs; an agent that gets more room, and a REVIVE, come through all the same. */
@@ -86,6 +86,8 @@ class Round {
   }
 
   serve(want: Want): void {
+    // What an earlier want of this round has changed is another want now.
+    if ("node" in want && findNode(this.#draft.state, want.node.id) !== want.node) return;
     switch (want.type) {
       case "release": {
         const agent = this.#agents.get(want.leftover.place.agentId);

@@ -110,6 +110,8 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       if (node === undefined || node.phase === "running") return "done";
       return node.task === undefined ? current.status : "running";
     case "stop":
+      // After a failover the records may be older than what has happened: others may be away by now.
+      if (isRolling(plan) && (!draft.state.connected || draft.state.unreconciled.size > 0)) return current.status;
       if (cluster !== undefined && node !== undefined && isRolling(plan) && stopReasons(cluster, node).length > 0) {
         undrain(draft, node);
         return current.status;

@@ -188,6 +188,8 @@ function stepWaits(state: State, plan: PlanRecord, step: Step, nowMs: number): r
   if (step.type === "replace") return replaceReasons(state, cluster, plan, node);
   if (step.type === "admin") return adminWaits(state, plan, node, step, nowMs);
   if (step.type === "stop" && isRolling(plan)) {
+    const unsure = reconciliationReason(state, "a node is stopped");
+    if (unsure !== undefined) return [unsure];
     const reasons = stopReasons(cluster, node);
     if (reasons.length > 0) return reasons;
   }
@@ -236,15 +238,17 @@ function taskWait(state: State, node: NodeRecord): Reason {
   return { check: "ready", found: said ?? "starting", wanted: "a node that serves" };
 }
 
+/** Why what has to know of every task does not happen yet. */
+function reconciliationReason({ unreconciled: { size } }: State, what: string): Reason | undefined {
+  if (size === 0) return undefined;
+  const found = `${size} tasks of unknown state`;
+  return { check: "reconciliation", found, wanted: `Mesos' word on every task before ${what}` };
+}
+
 function offerWait(state: State, node: NodeRecord): Reason {
   const { place } = node;
-  if (state.unreconciled.size > 0) {
-    return {
-      check: "reconciliation",
-      found: `${state.unreconciled.size} tasks of unknown state`,
-      wanted: "Mesos' word on every task before offers are used",
-    };
-  }
+  const unsure = reconciliationReason(state, "offers are used");
+  if (unsure !== undefined) return unsure;
   const window = place === undefined ? undefined : state.maintenance.get(place.agentId);
   if (place !== undefined && window?.isAccepted === true) {
     const end = window.durationMs === undefined ? "its end" : `its end at ${iso(window.startMs + window.durationMs)}`;

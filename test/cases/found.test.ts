@@ -269,3 +269,17 @@ test("a second launch of one node breaks an invariant", () => {
     `Task "${task.taskId}" is launched, node "${one.id}" has task "${one.task.taskId}"`,
   ]);
 });
+
+test("a rolling restart stops no node before Mesos has told about the others, after the scheduler was away", () => {
+  const before = new Scene().deployed();
+  before.feed({ type: "command", id: 7, command: { type: "restartCluster", cluster: "demo" } });
+  const scene = before.restarted();
+  scene.nowMs += 60_000;
+  scene.feed({ type: "tick" });
+  scene.subscribe();
+  const told = (number: number): readonly string[] => {
+    scene.status(scene.node(number).task?.taskId ?? "", "TASK_RUNNING", { reason: "RECONCILIATION" });
+    return scene.actions.flatMap((action) => (action.type === "kill" ? [action.taskId] : []));
+  };
+  expect([told(1), told(2), told(3)]).toEqual([[], [], [scene.node(1).task?.taskId ?? ""]]);
+});
