@@ -21,8 +21,8 @@ let offeredBefore: readonly Partial<Agent>[];
 beforeAll(async () => {
   const { archive: tarball } = await cassandraPackage();
   directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
-  // The fourth agent comes with the restart of Mesos, in the zone of the first.
-  mesos = await startMesos({ agents: 3, later: 1 });
+  // The fourth agent comes with the restart of Mesos, in the zone of the first and with the same ports.
+  mesos = await startMesos({ agents: 3, later: 1, samePorts: true });
   scheduler = await startScheduler({ mesos: mesos.url, directory });
   offeredBefore = await resources();
   await Bun.write(
