@@ -47,7 +47,9 @@ async function python(name: string, protocol: "pbc" | "http", port: number | und
 
 async function nodeJs(name: string, port: number | undefined): Promise<Load> {
   const connected = Promise.withResolvers<void>();
-  const client = new Riak.Client([`127.0.0.1:${port}`], (error) =>
+  // The client's own word for an address with several nodes behind it.
+  const node = new Riak.Node({ remoteAddress: "127.0.0.1", remotePort: port ?? 0, externalLoadBalancer: true });
+  const client = new Riak.Client(new Riak.Cluster({ nodes: [node] }), (error) =>
     error === null ? connected.resolve() : connected.reject(error),
   );
   clients.push(client);

@@ -9,7 +9,7 @@ import type { Attempt, Refusal, Target } from "../state.ts";
 import { FAREWELL_SECONDS, tune } from "./connections.ts";
 import { countConnectError, countFailure, countRefusal, type Unheard } from "./figures.ts";
 import type { Desk, Traffic } from "./proxy.ts";
-import { finish, put, type Side } from "./pump.ts";
+import { finish, PUMP, put, type Side } from "./pump.ts";
 import { dial, listen } from "./sockets.ts";
 import { caughtUp, handOn, Line, Talk } from "./talk.ts";
 
@@ -52,8 +52,8 @@ export class Conversations implements Traffic {
       side.rest = undefined;
       side.owner.closed(side, undefined);
     },
-    error: terminate,
-    timeout: terminate,
+    error: PUMP.error,
+    timeout: PUMP.error,
   };
 
   get port(): number {
@@ -395,8 +395,4 @@ export class Conversations implements Traffic {
     socket?.terminate();
     for (const line of lines) line.socket?.terminate();
   }
-}
-
-function terminate(socket: Socket<Side>): void {
-  socket.terminate();
 }

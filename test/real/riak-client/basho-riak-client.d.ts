@@ -11,7 +11,13 @@ declare module "basho-riak-client" {
   };
 
   const Riak: {
-    readonly Client: new (addresses: readonly string[], connected: Told<Client>) => Client;
+    readonly Client: new (cluster: object, connected: Told<Client>) => Client;
+    readonly Cluster: new (options: { readonly nodes: readonly object[] }) => object;
+    readonly Node: new (options: {
+      readonly remoteAddress: string;
+      readonly remotePort: number;
+      readonly externalLoadBalancer: boolean;
+    }) => object;
     readonly Commands: {
       readonly KV: {
         readonly RiakObject: new () => { setContentType(type: string): void; setValue(value: string): void };

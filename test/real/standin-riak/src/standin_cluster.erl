@@ -65,6 +65,7 @@ init([]) ->
                {error, enoent} -> standin_ring:new(node(), Size)
            end,
     [net_kernel:connect_node(Node) || Node <- standin_ring:members(Ring), Node =/= node()],
+    ok = net_kernel:monitor_nodes(true),
     self() ! gossip,
     timer:send_interval(standin_conf:advanced(riak_core, gossip_interval, 2000), gossip),
     timer:send_interval(standin_conf:advanced(riak_core, vnode_management_timer, 10000), handoff),
@@ -219,7 +220,14 @@ leave_for_good(#{file := File}) ->
     _ = file:delete(File),
     init:stop().
 
+handle_info({nodeup, _}, State) ->
+    standin_app:announce(),
+    {noreply, State};
+handle_info({nodedown, Node}, State) ->
+    ets:delete(standin_services, Node),
+    {noreply, State};
 handle_info(gossip, State) ->
+    standin_app:announce(),
     #{claimant := Claimant} = Ring = ring(),
     tell(Ring),
     [gen_server:cast({?MODULE, Claimant}, {is_up, node()}) || standin_ring:status(Ring, node()) =:= down],

@@ -46,7 +46,7 @@ preflist(Key) ->
     #{size := Size} = Ring = standin_cluster:ring(),
     First = erlang:phash2(Key, Size),
     Indexes = [(First + Step) rem Size || Step <- lists:seq(0, min(?N_VAL, Size) - 1)],
-    Up = [Node || Node <- standin_ring:members(Ring, [valid, leaving, exiting]), lists:member(Node, [node() | nodes()])],
+    Up = [Node || Node <- standin_ring:members(Ring, [valid, leaving, exiting]), standin_app:kv_is_up_on(Node)],
     Owners = [{Index, standin_ring:owner(Ring, Index)} || Index <- Indexes],
     Spare = Up -- [Owner || {_, Owner} <- Owners],
     place(Owners, Up, Spare).
