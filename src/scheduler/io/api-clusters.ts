@@ -172,7 +172,7 @@ const RestoredSchema = z.array(z.object({ name: z.string(), success: z.boolean()
 /** Clusters made again as they were asked for, empty: of what GET told of them. */
 function addRestore(app: Api, scheduler: ApiScheduler): void {
   const restore = async (asked: unknown): Promise<z.infer<typeof RestoredSchema>[number]> => {
-    const spec = typeof asked === "object" && asked !== null && "spec" in asked ? asked.spec : asked;
+    const spec = specIn(asked);
     const name = typeof spec === "object" && spec !== null && "name" in spec ? String(spec.name) : "";
     try {
       await command(scheduler, { type: "createCluster", body: spec });
@@ -199,6 +199,25 @@ function addRestore(app: Api, scheduler: ApiScheduler): void {
     for (const one of list as readonly unknown[]) fared.push(await restore(one));
     return c.json(fared, 200);
   });
+  app.openAPIRegistry.registerPath({
+    method: "put",
+    path: "/api/v1/clusters/{cluster}",
+    summary: "Make one cluster again as it was asked for, empty; the body is what GET told of it",
+    request: { params: ClusterParam, body: { content: { "application/json": { schema: ClusterViewSchema } } } },
+    responses: changed,
+  });
+  app.put("/api/v1/clusters/:cluster", async (c) => {
+    const spec = specIn(await bodyOf(c));
+    if (typeof spec !== "object" || spec === null)
+      throw new Refusal(400, "Cannot restore a cluster: wanted a JSON object, as GET tells it");
+    const body = { ...spec, name: c.req.param("cluster") };
+    return c.json(await command(scheduler, { type: "createCluster", body }), 202);
+  });
+}
+
+/** What was asked for, of a cluster as it is told; anything else as it is. */
+function specIn(told: unknown): unknown {
+  return typeof told === "object" && told !== null && "spec" in told ? told.spec : told;
 }
 
 /** A setting as the text of its file: a map is kept as lines of `key = value`. */

@@ -105,4 +105,10 @@ test("clusters are made again of what was told of them, and each says how it far
     { type: "createCluster", body: { name: "c" } },
   ]);
   expect((await ask("PUT", "clusters", { name: "new" })).status).toBe(400);
+  expect(await ask("PUT", "clusters/one", { name: "one", spec: { name: "one", nodes: 1 } })).toEqual({
+    status: 202,
+    body: { cluster: "one", plan: "kv-1" },
+  });
+  expect(asked.at(-1)).toEqual({ type: "createCluster", body: { name: "one", nodes: 1 } });
+  expect((await ask("PUT", "clusters/c", {})).status).toBe(409);
 });
