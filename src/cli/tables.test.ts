@@ -104,6 +104,15 @@ test("a node shows its place, ports and last failure", () => {
   ]);
 });
 
+test("a node whose agent is out of sight shows when another takes its place, and which does", () => {
+  const replaceDue = "2026-01-02T04:04:05.000Z";
+  expect(nodePage({ ...NODE, phase: "unreachable", replaceDue }).at(-1)).toBe("is replaced from: 2026-01-02T04:04:05Z");
+  expect(nodePage({ ...NODE, phase: "lost", replaceDue, replacedBy: "ringmaster-demo-4" }).at(-1)).toBe(
+    "its place takes: ringmaster-demo-4",
+  );
+  expect(nodePage({ ...NODE, replaces: "ringmaster-demo-0" }).at(-1)).toBe("takes the place of: ringmaster-demo-0");
+});
+
 test("endpoints begin with contact points that can be pasted", () => {
   const nodes = [{ node: "ringmaster-demo-1", hostname: "a", serving: true, ports: { native: 1, storage: 2 } }];
   const endpoints = { native: ["a:1", "b:1"], storage: [] };

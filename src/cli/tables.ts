@@ -58,8 +58,17 @@ export function nodePage(node: NodeView): Page {
     `ports: ${portsText(node.ports)}`,
     `task: ${node.taskId ?? "-"}`,
     `failures in a row: ${node.failures}`,
+    ...replacementLines(node),
     ...maintenanceLines(node),
     ...(failure === undefined ? [] : [`last failure: ${timeText(failure.at)} ${failure.state}: ${failure.message}`]),
+  ];
+}
+
+function replacementLines({ replaceDue, replaces, replacedBy }: NodeView): Page {
+  return [
+    ...(replaces === undefined ? [] : [`takes the place of: ${replaces}`]),
+    ...(replacedBy === undefined ? [] : [`its place takes: ${replacedBy}`]),
+    ...(replaceDue === undefined || replacedBy !== undefined ? [] : [`is replaced from: ${timeText(replaceDue)}`]),
   ];
 }
 

@@ -34,6 +34,9 @@ export const NodeViewSchema = z.object({
   ports: z.record(z.string(), z.int()),
   taskId: z.string().optional(),
   failures: z.int().describe("Failures in a row"),
+  replaceDue: z.string().optional().describe("From when on another node takes its place, as things are"),
+  replaces: z.string().optional().describe("The node whose place it takes or took"),
+  replacedBy: z.string().optional().describe("The node that takes its place"),
   lastFailure: z.object({ at: z.string(), state: z.string(), message: z.string() }).optional(),
   maintenance: z
     .object({

@@ -5,7 +5,7 @@ import { adminReasons } from "./admin.ts";
 import { databaseOf, nodesInOrder, startReasons, stopReasons } from "./members.ts";
 import { framelessReason } from "./framework.ts";
 import { isBlocked, isRolling } from "./plans.ts";
-import { heldBy, replaceReasons } from "./replace.ts";
+import { heldBy, replaceDueMs, replaceReasons } from "./replace.ts";
 import {
   activePlans,
   type ClusterState,
@@ -85,6 +85,8 @@ function clusterStatus(cluster: ClusterState, plans: readonly PlanRecord[], runn
 export function nodeView(state: State, node: NodeRecord): NodeView {
   const { place, task, rack, lastFailure } = node;
   const window = place === undefined ? undefined : state.maintenance.get(place.agentId);
+  const cluster = state.clusters.get(node.cluster);
+  const dueMs = cluster === undefined ? undefined : replaceDueMs(state, cluster, node);
   return {
     id: node.id,
     cluster: node.cluster,
@@ -100,6 +102,9 @@ export function nodeView(state: State, node: NodeRecord): NodeView {
     ...(lastFailure === undefined
       ? {}
       : { lastFailure: { at: iso(lastFailure.atMs), state: lastFailure.state, message: lastFailure.message } }),
+    ...(dueMs === undefined ? {} : { replaceDue: iso(dueMs) }),
+    ...(node.replaces === undefined ? {} : { replaces: node.replaces.node }),
+    ...(node.replacedBy === undefined ? {} : { replacedBy: node.replacedBy }),
     ...(window === undefined ? {} : { maintenance: windowView(window) }),
   };
 }

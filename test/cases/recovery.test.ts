@@ -1,7 +1,7 @@
 // Recovery by itself: nodes whose data or agent is gone get another node in their place, when and how that is safe.
 import { describe, expect, test } from "bun:test";
 import type { TaskStatus } from "../../src/mesos/task.ts";
-import { planView } from "../../src/scheduler/views.ts";
+import { nodeView, planView } from "../../src/scheduler/views.ts";
 import { adminOffer, ask, BODY, nodeTaskOf, offerOf, pass, Scene, steps } from "./scene.ts";
 
 const HOUR_MS = 3_600_000;
@@ -118,6 +118,8 @@ describe("a node whose agent is out of sight", () => {
   test("is replaced after --permanent-after, though the scheduler was restarted meanwhile", () => {
     const before = new Scene().deployed();
     lose(before, 2, "TASK_UNREACHABLE");
+    const due = new Date(before.nowMs + HOUR_MS).toISOString();
+    expect(nodeView(before.state, before.node(2))).toMatchObject({ phase: "unreachable", replaceDue: due });
     pass(before, HOUR_MS - 10_000);
     expect(before.state.plans.has(PLAN)).toBe(false);
     const scene = before.restarted();
