@@ -1,5 +1,6 @@
 // A listener on real sockets: bytes, back-pressure, half-close, backends that refuse, hang or go, and what is left afterwards.
 import { afterEach, describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer, connect, type Server, type Socket } from "node:net";
 import { DEFAULTS } from "../decide.ts";
 import type { Settings, Target } from "../state.ts";
@@ -116,6 +117,18 @@ async function until(what: string, check: () => boolean): Promise<void> {
   }
 }
 
+/** How many file descriptors this process' epolls wait for, one by one. */
+function watched(): number {
+  let count = 0;
+  for (const name of readdirSync("/proc/self/fdinfo"))
+    try {
+      count += readFileSync(`/proc/self/fdinfo/${name}`, "utf8").match(/^tfd:/gm)?.length ?? 0;
+    } catch {
+      // It was the listing's own.
+    }
+  return count;
+}
+
 /** Connections to backends, as the listener counts them. */
 function open(proxy: Proxy): number {
   return proxy.state.backends.reduce((sum, { connections }) => sum + connections, 0);
@@ -158,6 +171,22 @@ describe("a connection", () => {
     await until("all are gone", () => open(proxy) === 0);
     const figures = [...proxy.figures.backends.values()][0];
     expect([figures?.received.bytes, figures?.sent.bytes]).toEqual([20 * sent.length, 20 * sent.length]);
+  });
+
+  test("that was busy and rests is waited for by Bun alone again, and goes on", async () => {
+    const proxy = listen([(await backend(echo)).target]);
+    const socket = client(proxy);
+    const say = async (): Promise<void> => {
+      for (let i = 0; i < 100; i += 1) {
+        socket.write("x");
+        await once(socket, "data");
+      }
+    };
+    await say();
+    const busy = watched();
+    await until("it is given back", () => watched() === busy - 2);
+    await say();
+    expect([open(proxy), watched()]).toEqual([1, busy]);
   });
 
   test("that is busy is broken off for the one when the other breaks it off, and when it is cut", async () => {

@@ -26,6 +26,8 @@ const EVENT = process.arch === "x64" ? { words: 3, data: 1 } : { words: 4, data:
 /** Bun's timers are late by so much at most: while nothing happens, and while much does. */
 const REST_MS = 20;
 const STAY_MS = 5;
+/** After so many rests in a row all connections go back, and nobody waits here. */
+const RESTS_MAX = 100;
 
 const SYMBOLS = {
   epoll_create1: { args: ["i32"], returns: "i32" },
@@ -63,6 +65,7 @@ export class Shortcut {
   /** Of connections. */
   #count = 0;
   #turning = false;
+  #rests = 0;
 
   constructor(call: Calls, bunEpoll: number, onBack: GoesBack) {
     this.#call = call;
@@ -129,6 +132,7 @@ export class Shortcut {
     while (this.#count > 0) {
       const ready = this.#call.epoll_wait(this.#epoll, this.#eventsAt, EVENTS_MAX, REST_MS);
       let isBunReady = ready <= 0;
+      this.#rests = ready <= 0 ? this.#rests + 1 : 0;
       for (let at = 0; at < ready; at += 1) {
         const fd = this.#events[at * EVENT.words + EVENT.data] ?? -1;
         if (fd === this.#bunEpoll) isBunReady = true;
@@ -136,9 +140,15 @@ export class Shortcut {
       }
       if (isBunReady || performance.now() > untilMs) break;
     }
+    if (this.#rests >= RESTS_MAX) this.#leave();
     this.#turning = this.#count > 0;
     if (this.#turning) setImmediate(this.#turn);
   };
+
+  #leave(): void {
+    this.#rests = 0;
+    for (const side of this.#sides) if (side !== undefined) this.#back(side, undefined);
+  }
 
   #carry(fd: number, happened: number): void {
     const side = this.#sides[fd];
