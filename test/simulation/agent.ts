@@ -319,6 +319,27 @@ export class Agent {
     this.#toMaster(() => this.#world.master.executorEnded(this, container.executor));
   }
 
+  /** A task of the framework that no store knows any more comes back with its agent: it may have somebody's data. */
+  plantOrphan(): void {
+    const executorId = `ringmaster-ghost-1.${this.#world.nextId()}`;
+    const labels = { "ringmaster.node": "ringmaster-ghost-1", "ringmaster.cluster": "ghost" };
+    const command = { uris: [], environment: {}, value: "exec ./ringmaster executor" };
+    const executor: ExecutorInfo = {
+      ...{ executorId, frameworkId: "f-1", name: executorId, source: "ringmaster" },
+      ...{ resources: [], command, labels, shutdownGraceMs: 1000 },
+    };
+    const taskId = `${executorId}.server`;
+    const task: TaskInfo = {
+      ...{ name: "ringmaster-ghost-1", taskId, agentId: this.id, resources: [], executor },
+      ...{ data: new Uint8Array(), labels, killGraceMs: 1000 },
+    };
+    this.#world.timeline.say(`${this.hostname}: orphan ${taskId} appears`);
+    this.containers.set(executorId, { executor, tasks: new Map([[taskId, task]]), subscribed: false });
+    this.#streams.set(taskId, { task, pending: [], seen: new Set(), latest: "TASK_RUNNING", attempt: 0 });
+    this.cut();
+    this.heal();
+  }
+
   /** The agent's process dies and comes back; its executors live on. */
   restart(downMs: number): void {
     this.crash();

@@ -33,6 +33,7 @@ const STRIKES = {
   "master forgets": 0.5,
   "session expires": 1,
   "scheduler killed": 2,
+  "orphan appears": 0.5,
 } as const;
 
 export type FaultChance = keyof typeof CHANCES;

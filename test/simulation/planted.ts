@@ -156,6 +156,14 @@ export const PLANTED: Readonly<Record<string, { readonly plant: Plant; readonly 
     plant: destroying((owner) => owner === "f-other"),
     shownAs: ["foreign"],
   },
+  "a task that the store does not know is killed": {
+    plant: doing((actions, event) => {
+      if (event.type !== "status" || !event.status.taskId.startsWith("ringmaster-ghost-")) return actions;
+      const { taskId, agentId = "" } = event.status;
+      return [...actions, { type: "kill", taskId, agentId }];
+    }),
+    shownAs: ["foreign"],
+  },
   "an empty volume is started on": {
     plant: {
       executor: () => (state, event) => {

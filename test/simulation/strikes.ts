@@ -64,6 +64,8 @@ export function strike(world: World): void {
       return world.store.expire();
     case "scheduler killed":
       return scheduler?.die("killed");
+    case "orphan appears":
+      return agent.reachable ? agent.plantOrphan() : undefined;
   }
 }
 
