@@ -1,6 +1,6 @@
 // A simulated Mesos master: agents, offers, tasks and one framework, as far as a framework can tell it from a real one.
-import type { Offer } from "../../src/mesos/offer.ts";
 import type { Operation } from "../../src/mesos/operations.ts";
+import type { Resource } from "../../src/mesos/resources.ts";
 import type { SchedulerCall, SchedulerEvent } from "../../src/mesos/scheduler-api.ts";
 import {
   type ExecutorInfo,
@@ -11,6 +11,7 @@ import {
   type TaskStatus,
 } from "../../src/mesos/task.ts";
 import { type Agent, afterOf, beforeOf } from "./agent.ts";
+import { Allocator } from "./allocator.ts";
 import { Bag } from "./bag.ts";
 import type { World } from "./world.ts";
 
@@ -28,7 +29,6 @@ type Known = {
   connected: boolean;
 };
 type Task = { readonly task: TaskInfo; latest: TaskState; sent: TaskState; unreachable: boolean };
-type OpenOffer = { readonly agentId: string; readonly bag: Bag; readonly sentMs: number };
 
 export class Master {
   readonly #world: World;
@@ -38,9 +38,6 @@ export class Master {
   #frameworkId: string | undefined;
   #frameworks = 0;
   stream: Stream | undefined;
-  #suppressed = false;
-  #allocating = false;
-  readonly #filters = new Map<string, { readonly bag: Bag; readonly untilMs: number }[]>();
   readonly agents = new Map<string, Known>();
   readonly #recovered = new Set<string>();
   readonly #unreachable = new Set<string>();
@@ -48,15 +45,25 @@ export class Master {
   readonly #tasks = new Map<string, Task>();
   /** Every task there ever was: what a TaskInfo said is a fact. */
   readonly #launched = new Map<string, TaskInfo>();
-  readonly offers = new Map<string, OpenOffer>();
+  readonly allocator: Allocator;
   readonly #operations = new Map<string, string>();
 
   constructor(world: World) {
     this.#world = world;
+    this.allocator = new Allocator(world, {
+      agents: () => (this.up && this.stream?.open === true ? [...this.agents.values()] : []),
+      used: (agentId) => this.#used(agentId),
+      send: (event) => this.#send(event),
+    });
   }
 
-  get suppressed(): boolean {
-    return this.#suppressed;
+  /** What the live executors and tasks of an agent hold. */
+  #used(agentId: string): readonly Resource[] {
+    const executors = [...(this.agents.get(agentId)?.executors.values() ?? [])];
+    const tasks = [...this.#tasks.values()].filter(
+      ({ task, latest }) => task.agentId === agentId && !isTerminal(latest),
+    );
+    return [...executors, ...tasks.map(({ task }) => task)].flatMap(({ resources }) => resources);
   }
 
   taskInfo(taskId: string): TaskInfo | undefined {
@@ -111,13 +118,12 @@ export class Master {
     this.#frameworkId = frameworkId ?? `f-${this.#frameworks}`;
     if (this.stream?.open === true) {
       this.stream.send({ type: "error", message: "Framework failed over" });
-      this.#rescindAll(() => true);
+      this.allocator.rescindAll(() => true);
     }
     this.stream = stream;
-    this.#suppressed = false;
-    this.#filters.clear();
+    this.allocator.revive();
     this.#send({ type: "subscribed", frameworkId: this.#frameworkId, heartbeatMs: 15_000, masterVersion: "1.11.0" });
-    this.#allocate();
+    this.allocator.allocate();
     return true;
   }
 
@@ -126,7 +132,7 @@ export class Master {
     stream.open = false;
     if (this.stream !== stream) return;
     this.stream = undefined;
-    this.offers.clear();
+    this.allocator.offers.clear();
   }
 
   call(call: SchedulerCall): void {
@@ -134,15 +140,14 @@ export class Master {
       case "accept":
         return this.#accept(call);
       case "decline":
-        for (const id of call.offerIds) this.#take(id, call.refuseSeconds);
-        return this.#allocate();
+        for (const id of call.offerIds) this.allocator.take(id, call.refuseSeconds);
+        return this.allocator.allocate();
       case "suppress":
-        this.#suppressed = true;
+        this.allocator.suppressed = true;
         return;
       case "revive":
-        this.#suppressed = false;
-        this.#filters.clear();
-        return this.#allocate();
+        this.allocator.revive();
+        return this.allocator.allocate();
       case "kill":
         return this.#kill(call.taskId, call.agentId);
       case "acknowledge":
@@ -195,92 +200,22 @@ export class Master {
 
   // Offers.
 
-  /** An offer is answered: what it holds is free again, and refused for a while. */
-  #take(id: string, refuseSeconds: number): OpenOffer | undefined {
-    const offer = this.offers.get(id);
-    if (offer === undefined) return undefined;
-    this.offers.delete(id);
-    this.#refuse(offer.agentId, offer.bag, refuseSeconds);
-    return offer;
-  }
-
-  #refuse(agentId: string, bag: Bag, refuseSeconds: number): void {
-    if (refuseSeconds <= 0 || bag.isEmpty) return;
-    const filters = this.#filters.get(agentId) ?? [];
-    this.#filters.set(agentId, [...filters, { bag, untilMs: this.#world.nowMs + refuseSeconds * 1000 }]);
-    const { epoch } = this;
-    this.#world.timeline.at(
-      refuseSeconds * 1000 + 1,
-      () => (this.epoch === epoch ? this.#allocate() : undefined),
-      false,
-    );
-  }
-
-  /** Offers what is free to whoever wants it, once a second at most. */
-  #allocate(): void {
-    if (this.#allocating) return;
-    this.#allocating = true;
-    this.#world.timeline.at(
-      this.#world.delay("allocate", 100, 1000),
-      () => {
-        this.#allocating = false;
-        if (!this.up || this.stream?.open !== true || this.#suppressed) return;
-        const offers: Offer[] = [];
-        for (const known of this.agents.values()) {
-          const offer = known.connected ? this.#offer(known) : undefined;
-          if (offer !== undefined) offers.push(offer);
-        }
-        if (offers.length === 0) return;
-        this.#world.timeline.say(
-          `master: offers ${offers.map(({ id, hostname }) => `${id} of ${hostname}`).join(", ")}`,
-        );
-        this.#send({ type: "offers", offers });
-      },
-      false,
-    );
-  }
-
-  #offer({ agent, id, total, executors }: Known): Offer | undefined {
-    const free = total.copy();
-    for (const { resources } of executors.values()) free.remove(resources);
-    for (const { task, latest } of this.#tasks.values())
-      if (task.agentId === id && !isTerminal(latest)) free.remove(task.resources);
-    for (const { agentId, bag } of this.offers.values()) if (agentId === id) free.remove(bag.list());
-    const resources = free.list();
-    if (resources.length === 0) return undefined;
-    const filters = (this.#filters.get(id) ?? []).filter(({ untilMs }) => untilMs > this.#world.nowMs);
-    this.#filters.set(id, filters);
-    if (filters.some(({ bag }) => bag.has(resources))) return undefined;
-    const offerId = `o${this.#world.nextId()}`;
-    this.offers.set(offerId, { agentId: id, bag: free, sentMs: this.#world.nowMs });
-    const allocated = resources.map((resource) => ({ ...resource, allocatedTo: "ringmaster" }));
-    return { id: offerId, agentId: id, hostname: agent.hostname, attributes: agent.attributes, resources: allocated };
-  }
-
-  #rescindAll(isMeant: (offer: OpenOffer) => boolean): void {
-    for (const [id, offer] of this.offers) {
-      if (!isMeant(offer)) continue;
-      this.offers.delete(id);
-      this.#send({ type: "rescinded", offerId: id });
-    }
-  }
-
   /** Takes all offers back, for reasons of its own. */
   rescind(): void {
     this.#world.timeline.say("master: rescinds all offers");
-    this.#rescindAll(() => true);
-    this.#allocate();
+    this.allocator.rescindAll(() => true);
+    this.allocator.allocate();
   }
 
   #accept(call: Extract<SchedulerCall, { type: "accept" }>): void {
-    const taken = call.offerIds.map((id) => this.#take(id, 0));
+    const taken = call.offerIds.map((id) => this.allocator.take(id, 0));
     const [first] = taken;
     const known = first === undefined ? undefined : this.agents.get(first.agentId);
     const isValid = known?.connected === true && taken.every((offer) => offer?.agentId === first?.agentId);
     if (!isValid || first === undefined || known === undefined) {
       this.#world.timeline.say(`master: ACCEPT of offers that are gone: ${call.offerIds.join(", ")}`);
       for (const operation of call.operations) this.#drop(operation, "INVALID_OFFERS");
-      return this.#allocate();
+      return this.allocator.allocate();
     }
     const bag = new Bag();
     for (const offer of taken) bag.add(offer?.bag.list() ?? []);
@@ -289,8 +224,8 @@ export class Master {
       if (operation.type === "launch") this.#launch(known, bag, operation.tasks);
       else if (!this.#operate(known, bag, operation)) this.#drop(operation, "INVALID");
     }
-    this.#refuse(known.id, bag, call.refuseSeconds);
-    this.#allocate();
+    this.allocator.refuse(known.id, bag, call.refuseSeconds);
+    this.allocator.allocate();
   }
 
   #drop(operation: Operation, reason: string): void {
@@ -350,7 +285,7 @@ export class Master {
       const wasLive = !isTerminal(known.latest);
       known.latest = latest;
       known.sent = status.state;
-      if (wasLive && isTerminal(latest)) this.#allocate();
+      if (wasLive && isTerminal(latest)) this.allocator.allocate();
     }
     this.#send({ type: "status", status });
     if (this.#world.faults.hit("update twice")) this.#send({ type: "status", status });
@@ -360,7 +295,7 @@ export class Master {
   executorEnded(agent: Agent, { executorId }: ExecutorInfo): void {
     if (this.agents.get(agent.id)?.executors.delete(executorId) !== true) return;
     this.#send({ type: "failure", agentId: agent.id, executorId, status: 9 });
-    this.#allocate();
+    this.allocator.allocate();
   }
 
   operationUpdate(agent: Agent, status: OperationStatus): void {
@@ -380,7 +315,7 @@ export class Master {
     const wasUnreachable = this.#unreachable.delete(agent.id);
     this.#recovered.delete(agent.id);
     const executors = new Map([...agent.containers].map(([id, { executor }]) => [id, executor] as const));
-    this.#rescindAll(({ agentId }) => agentId === agent.id);
+    this.allocator.rescindAll(({ agentId }) => agentId === agent.id);
     this.agents.set(agent.id, { agent, id: agent.id, total: agent.total.copy(), executors, connected: true });
     const told = new Set<string>();
     for (const { task, latest, sent } of agent.tasks()) {
@@ -396,7 +331,7 @@ export class Master {
     for (const [id, agentId] of this.#operations)
       if (agentId === agent.id && !agent.knowsOperation(id))
         agent.deliver(() => agent.outcome(id, "OPERATION_DROPPED"));
-    this.#allocate();
+    this.allocator.allocate();
     return true;
   }
 
@@ -405,7 +340,7 @@ export class Master {
     const known = this.agents.get(agent.id);
     if (known === undefined) return;
     known.connected = false;
-    this.#rescindAll(({ agentId }) => agentId === agent.id);
+    this.allocator.rescindAll(({ agentId }) => agentId === agent.id);
     this.silent(agent);
   }
 
@@ -424,7 +359,7 @@ export class Master {
     this.#unreachable.add(known.id);
     this.agents.delete(known.id);
     this.#send({ type: "failure", agentId: known.id });
-    this.#rescindAll(({ agentId }) => agentId === known.id);
+    this.allocator.rescindAll(({ agentId }) => agentId === known.id);
     for (const [taskId, task] of this.#tasks) {
       if (task.task.agentId !== known.id) continue;
       if (isTerminal(task.latest)) this.#tasks.delete(taskId);
@@ -441,7 +376,7 @@ export class Master {
   #removeAgent(known: Known, state: "TASK_GONE" | "TASK_GONE_BY_OPERATOR"): void {
     this.agents.delete(known.id);
     this.#send({ type: "failure", agentId: known.id });
-    this.#rescindAll(({ agentId }) => agentId === known.id);
+    this.allocator.rescindAll(({ agentId }) => agentId === known.id);
     for (const [taskId, { task, latest }] of this.#tasks) {
       if (task.agentId !== known.id) continue;
       this.#tasks.delete(taskId);
@@ -483,9 +418,8 @@ export class Master {
     if (!forgets) for (const id of this.agents.keys()) this.#recovered.add(id);
     this.agents.clear();
     this.#tasks.clear();
-    this.offers.clear();
     this.#operations.clear();
-    this.#filters.clear();
+    this.allocator.forget();
     for (const agent of this.#world.agents) agent.epoch += 1;
     if (this.stream !== undefined) this.stream.open = false;
     this.stream = undefined;

@@ -206,10 +206,10 @@ function unfinished(world: World): readonly string[] {
   }
   for (const plan of view.plans.values()) if (plan.status === "running") open.push(`plan ${plan.id}: is at work`);
   if (open.length > 0) return open;
-  for (const [id, { sentMs }] of world.master.offers)
+  for (const [id, { sentMs }] of world.master.allocator.offers)
     if (world.nowMs - sentMs > 60_000)
       open.push(`offer ${id}: unanswered for ${Math.round((world.nowMs - sentMs) / 1000)} s`);
-  if (!world.master.suppressed) open.push("offers: nothing is wanted, and they are not suppressed");
+  if (!world.master.allocator.suppressed) open.push("offers: nothing is wanted, and they are not suppressed");
   return open;
 }
 
