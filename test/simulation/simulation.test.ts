@@ -67,7 +67,7 @@ test.each([
   async (plant, code) => {
     const main = new URL("main.ts", import.meta.url).pathname;
     const planted = plant === undefined ? [] : ["--plant", plant];
-    const child = Bun.spawn([process.execPath, main, "1", "--seeds", "3", "--events", "1200", ...planted], {
+    const child = Bun.spawn([process.execPath, main, "1", "--seeds", "12", "--events", "1200", ...planted], {
       stdout: "ignore",
       stderr: "inherit",
     });
