@@ -3,7 +3,7 @@ import type { Offer } from "../../src/mesos/offer.ts";
 import type { Resource } from "../../src/mesos/resources.ts";
 import type { SchedulerEvent } from "../../src/mesos/scheduler-api.ts";
 import type { Agent } from "./agent.ts";
-import { Bag } from "./bag.ts";
+import type { Bag } from "./bag.ts";
 import type { World } from "./world.ts";
 
 export type OpenOffer = { readonly agentId: string; readonly bag: Bag; readonly sentMs: number };
