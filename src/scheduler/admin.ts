@@ -70,6 +70,15 @@ function redoOf(state: State, plan: PlanRecord, { operation = "" }: Step): reado
   return cluster === undefined ? [] : databaseOf(cluster).redo(operation);
 }
 
+/** An operation of a plan that was aborted has ended well after all: the ring has changed by it. */
+export function lateAdminStatus(draft: Draft, status: TaskStatus): void {
+  if (status.state !== "TASK_FINISHED") return;
+  for (const plan of draft.state.plans.values()) {
+    const step = plan.status === "aborted" ? plan.steps.find(({ task }) => task?.taskId === status.taskId) : undefined;
+    if (step !== undefined) return noteMoved(draft, plan, step);
+  }
+}
+
 /** Keeps who is in the ring and who is not, after an operation that has changed it. */
 function noteMoved(draft: Draft, plan: PlanRecord, { operation = "", node = "", args = {} }: Step): void {
   const cluster = draft.state.clusters.get(plan.cluster);

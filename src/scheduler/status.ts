@@ -2,7 +2,7 @@
 import { ADDRESS_LABEL } from "../databases/node.ts";
 import { isTerminal, type TaskState, type TaskStatus } from "../mesos/task.ts";
 import { backoffMs, type Backoff } from "../std/backoff.ts";
-import { adminStatus } from "./admin.ts";
+import { adminStatus, lateAdminStatus } from "./admin.ts";
 import type { Draft } from "./draft.ts";
 import { forgetKill, killAgain } from "./kills.ts";
 import { databaseOf, memberOf, membersOf } from "./members.ts";
@@ -68,7 +68,9 @@ function isOfLeftover(state: State, nodeId: string | undefined): boolean {
 }
 
 /** A task whose node or plan has gone on without it: two processes of one node must not live, nor two tasks of one step. */
-function supersededTask(draft: Draft, { taskId, state, agentId }: TaskStatus): void {
+function supersededTask(draft: Draft, status: TaskStatus): void {
+  const { taskId, state, agentId } = status;
+  lateAdminStatus(draft, status);
   if (isTerminal(state)) return forgetKill(draft, taskId);
   // Mesos does not see it: it is killed when it shows up, which Mesos tells.
   if (isOutOfSight(state) || agentId === undefined) return;

@@ -228,6 +228,19 @@ describe("a node beside its ring", () => {
     expect(scene.node(2).outside).toBe(undefined);
   });
 
+  test("is in it when its commit ends after the plan was aborted", () => {
+    const scene = beside();
+    adminStep(scene);
+    scene.nowMs += 600_000;
+    const whole = scene.ownOffer(scene.node(1));
+    scene.offer({ ...whole, resources: whole.resources.filter(({ name }) => name === "cpus" || name === "mem") });
+    const [commit] = scene.launched();
+    ask(scene, { type: "abortPlan", plan: "demo-deploy-1" });
+    expect(scene.node(2).outside).toBe("joining");
+    scene.status(commit?.taskId ?? "", "TASK_FINISHED", { agentId: "a1" });
+    expect(scene.node(2).outside).toBe(undefined);
+  });
+
   test("is staged again when the commit fails: the claimant may have forgotten it", () => {
     const scene = beside();
     expect(adminStep(scene)).toBe("join ringmaster-demo-2");

@@ -368,7 +368,10 @@ export class Ring {
   #stage(node: string, to: string): Verdict {
     // Of two that are alone where a ring was, the one that is joined is the ring.
     const isAlone = this.#isOpen && this.members.size === 1 && this.#isBeside(to);
-    if (this.members.has(node) && !isAlone) return { type: "done", detail: "is a member" };
+    if (this.members.has(node) && !isAlone)
+      return this.members.has(to)
+        ? { type: "done", detail: "is a member" }
+        : { type: "again", afterMs: 3000, detail: `${to} is not in the ring` };
     const host = this.processes.get(to);
     if (host !== undefined && this.#isBeside(to)) {
       if (!this.#isOpen && !this.#isDead())
