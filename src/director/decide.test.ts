@@ -171,26 +171,6 @@ function typesOf(actions: readonly Action[]): readonly string[] {
   return actions.map(({ type }) => type);
 }
 
-describe("connections", () => {
-  test("are spread anew over backends of which one has much more than another", () => {
-    const story = new Story({}, [target("a")]);
-    for (let client = 1; client <= 30; client += 1) story.arrive(client);
-    story.tell({ type: "targets", targets: [target("a"), target("b")] });
-    expect(story.after(5000)).toEqual([{ type: "spread", address: "a:1", count: 15 }]);
-    expect(story.after(4999)).toEqual([]);
-    for (let client = 1; client <= 14; client += 1) {
-      story.arrive(client);
-      story.close("a");
-    }
-    expect(story.after(5000)).toEqual([{ type: "spread", address: "a:1", count: 1 }]);
-    story.arrive(15);
-    story.close("a");
-    expect(story.after(5000)).toEqual([]);
-    story.tell({ type: "targets", targets: [target("a"), target("b"), target("c", { draining: true })] });
-    expect(story.after(5000)).toEqual([]);
-  });
-});
-
 describe("probes", () => {
   test("are due at once and then at every interval, one at a time", () => {
     const story = new Story({ probeIntervalMs: 1000 }, [target("a")]);

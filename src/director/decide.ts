@@ -2,7 +2,7 @@
 // turned away. Pure: time comes in the events.
 import { backoffMs } from "../std/backoff.ts";
 import type { Decision } from "../std/decision.ts";
-import { pick, surplus } from "./pick.ts";
+import { pick } from "./pick.ts";
 import type { Action, Attempt, Backend, Event, Refusal, Settings, State, Target } from "./state.ts";
 
 type Decided = Decision<State, Action>;
@@ -10,9 +10,6 @@ type Of<Type extends Event["type"]> = Extract<Event, { readonly type: Type }>;
 
 /** Times without a failure, in lengths of its last ejection, after which a backend's record is clean again. */
 const FORGIVEN_AFTER = 2;
-
-/** How often connections are spread anew over the backends. */
-const SPREAD_EVERY_MS = 5000;
 
 export const DEFAULTS = {
   connectionsMax: 4096,
@@ -29,7 +26,7 @@ export const DEFAULTS = {
 } as const satisfies Partial<Settings>;
 
 export function initialState(settings: Settings): State {
-  return { settings, backends: [], turn: "", queue: [], spreadAtMs: 0 };
+  return { settings, backends: [], turn: "", queue: [] };
 }
 
 export function decide(state: State, event: Event): Decided {
@@ -271,11 +268,7 @@ function tick(state: State, nowMs: number): Decided {
     actions.push(refuse(client, "queue_timeout", `${why}, for ${nowMs - sinceMs} ms`));
   }
   const backends = state.backends.map((backend) => late(backend, settings, nowMs, actions));
-  const spreads = nowMs - state.spreadAtMs >= SPREAD_EVERY_MS && settings.balance === "leastConnections";
-  const tooMany = spreads ? surplus(state, nowMs) : undefined;
-  if (tooMany !== undefined) actions.push({ type: "spread", ...tooMany });
-  const spreadAtMs = spreads ? nowMs : state.spreadAtMs;
-  const served = serveQueue({ ...state, backends, queue: waiting, spreadAtMs }, nowMs);
+  const served = serveQueue({ ...state, backends, queue: waiting }, nowMs);
   return { state: served.state, actions: [...actions, ...served.actions] };
 }
 

@@ -60,27 +60,6 @@ export function pick(state: State, tried: readonly string[], nowMs: number): Pic
   return { type: "backend", index: backends.indexOf(best) };
 }
 
-/** At most so many connections are to change their backend at a time, and only if it is worth it: the tenth part, or two. */
-const SPREAD_MAX = 32;
-const SPREAD_FROM = 2;
-
-/** The backend that has too many connections beside another one that clients would rather get, and how many too many. */
-export function surplus(state: State, nowMs: number): { readonly address: string; readonly count: number } | undefined {
-  const { backends, settings } = state;
-  const usable = backends.filter((backend) => isOpen(backend) && backend.ejectedUntilMs <= nowMs);
-  const nearest = Math.min(...usable.map((backend) => distance(backend, settings)));
-  const near = usable.filter((backend) => distance(backend, settings) === nearest);
-  const [least, most] = [near.toSorted(byConnections).at(0), near.toSorted(byConnections).at(-1)];
-  if (least === undefined || most === undefined) return undefined;
-  const difference = most.connections - least.connections;
-  if (difference < SPREAD_FROM || difference * 10 < most.connections) return undefined;
-  return { address: most.target.address, count: Math.min(SPREAD_MAX, Math.floor(difference / 2)) };
-}
-
-function byConnections(a: Backend, b: Backend): number {
-  return a.connections - b.connections;
-}
-
 /** Strictly better: among equals the turn decides. */
 function isBetter(backend: Backend, best: Backend, settings: Settings): boolean {
   const nearer = distance(backend, settings) - distance(best, settings);

@@ -85,8 +85,6 @@ export class Connections implements Traffic {
   /** Raw bytes do not show when a connection rests between two requests: it goes on until it ends or is cut. */
   drain(): void {}
 
-  spread(): void {}
-
   #opened(socket: Socket<Side>): void {
     this.#ids += 1;
     const connection = new Connection(this.#ids, this, socket);

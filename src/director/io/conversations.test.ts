@@ -306,18 +306,6 @@ describe.each([4, 5])("a driver of version %d", (version) => {
     expect(connections(proxy)).toEqual([0, 1]);
   });
 
-  test("goes to a node that is back, where others have too many", async () => {
-    const [a, b] = [await node(version), await node(version)];
-    const proxy = listen([a.target]);
-    const drivers = Array.from({ length: 6 }, () => new Driver(proxy, version));
-    await Promise.all(drivers.map((driver) => driver.start()));
-    proxy.retarget([a.target, b.target]);
-    // Seconds pass in the decisions only.
-    proxy.state = { ...proxy.state, spreadAtMs: 0 };
-    await until("they are spread", () => connections(proxy).join() === "3,3");
-    expect(await Promise.all(drivers.map((driver) => driver.query("INSERT 1")))).toEqual(drivers.map(() => "INSERT 1"));
-  });
-
   test("leaves a node that hangs once that is known", async () => {
     const [a, b] = [await node(version, { hangs: true }), await node(version)];
     const proxy = listen([a.target], { probeIntervalMs: 50, probeFall: 2 }, 100);

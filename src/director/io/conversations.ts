@@ -76,20 +76,6 @@ export class Conversations implements Traffic {
     this.#moveSome();
   }
 
-  spread(address: string, count: number): void {
-    let left = Math.min(count, MOVING_MAX - this.#moving.size);
-    for (const talk of this.#talks.values()) {
-      if (left <= 0) return;
-      if (talk.present?.address !== address || !this.#isMovable(talk)) continue;
-      this.#seek(talk);
-      left -= 1;
-    }
-  }
-
-  #isMovable({ next, waits, conversation }: Talk): boolean {
-    return next === undefined && !waits && conversation.movable;
-  }
-
   cut(address: string): void {
     for (const talk of [...this.#talks.values()])
       for (const line of talk.lines) if (line.address === address) line.socket?.terminate();
@@ -146,7 +132,7 @@ export class Conversations implements Traffic {
   #stays(talk: Talk): void {
     this.#moving.delete(talk);
     talk.moveAtMs = performance.now() + MOVE_AGAIN_MS;
-    if (talk.present !== undefined && this.#draining.has(talk.present.address)) this.#leaving.add(talk);
+    this.#leaving.add(talk);
   }
 
   connect(attempt: Attempt, target: Target): void {
@@ -297,7 +283,7 @@ export class Conversations implements Traffic {
       if (this.#moving.size >= MOVING_MAX) return;
       const { present } = talk;
       if (present === undefined || !this.#draining.has(present.address)) this.#leaving.delete(talk);
-      else if (talk.moveAtMs <= now && this.#isMovable(talk)) {
+      else if (talk.moveAtMs <= now && talk.next === undefined && !talk.waits && talk.conversation.movable) {
         this.#leaving.delete(talk);
         this.#seek(talk);
       }

@@ -30,8 +30,6 @@ export interface Traffic {
   refuse(client: number, why: Refusal, detail: string): void;
   /** Ends what rests on a backend that is to stop. */
   drain(address: string): void;
-  /** Lets so many connections go on with other backends, where that can be. */
-  spread(address: string, count: number): void;
   /** Ends everything on the backend. */
   cut(address: string): void;
   tick(): void;
@@ -129,9 +127,6 @@ export class Proxy {
         return;
       case "cut":
         this.#traffic.cut(action.address);
-        return;
-      case "spread":
-        this.#traffic.spread(action.address, action.count);
         return;
       case "ejected":
         this.#figures(action.address).ejections += 1;

@@ -65,9 +65,6 @@ export class Requests implements Traffic, Owner {
     this.#links.drain(address);
   }
 
-  /** Every request is placed anew. */
-  spread(): void {}
-
   cut(address: string): void {
     this.#links.cut(address);
   }
