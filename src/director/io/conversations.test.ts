@@ -337,12 +337,25 @@ describe.each([4, 5])("a driver of version %d", (version) => {
 
   test("is sent away when its node dies and no other one takes it", async () => {
     const a = await node(version);
-    const proxy = listen([a.target]);
+    const proxy = listen([a.target], { queueTimeoutMs: 100 });
     const driver = new Driver(proxy, version);
     await driver.start();
     await a.stop();
     await until("it is closed", () => driver.closed);
     expect(connections(proxy)).toEqual([0]);
+  });
+
+  test("goes on with a node that comes a moment after its own has died", async () => {
+    const [a, b] = [await node(version), await node(version)];
+    const proxy = listen([a.target]);
+    const driver = new Driver(proxy, version);
+    await driver.start();
+    await a.stop();
+    await until("nobody takes it", () => connections(proxy)[0] === 0);
+    proxy.retarget([a.target, b.target]);
+    await driver.prepare("INSERT x");
+    expect(await driver.execute("INSERT x")).toBe("INSERT x");
+    expect(driver.closed).toBe(false);
   });
 
   test("that knows nothing of UNPREPARED never hears of it", async () => {

@@ -17,6 +17,8 @@ import { caughtUp, handOn, Line, Talk } from "./talk.ts";
 const MOVING_MAX = 256;
 /** A driver that found no other backend looks again after so long. */
 const MOVE_AGAIN_MS = 1000;
+/** A node that has just started is slow to hear what was settled before: time enough while the present one still serves. */
+const SETTLE_MS = 10_000;
 
 export class Conversations implements Traffic {
   readonly #desk: Desk;
@@ -82,11 +84,14 @@ export class Conversations implements Traffic {
   }
 
   tick(): void {
-    const overdueMs = performance.now() - this.#desk.options.connectTimeoutMs;
+    const now = performance.now();
+    const { connectTimeoutMs } = this.#desk.options;
     for (const line of [...this.#coming]) {
-      if (line.startedMs > overdueMs) continue;
+      const hasTime = line.server !== undefined && line.talk.present !== undefined;
+      const allowedMs = hasTime ? Math.max(connectTimeoutMs, SETTLE_MS) : connectTimeoutMs;
+      if (now - line.startedMs < allowedMs) continue;
       const what = line.server === undefined ? "connection" : "answer to what was settled before";
-      this.#notTaken(line, `no ${what} within ${this.#desk.options.connectTimeoutMs} ms`);
+      this.#notTaken(line, `no ${what} within ${allowedMs} ms`);
     }
     this.#moveSome();
   }
@@ -114,6 +119,7 @@ export class Conversations implements Traffic {
   #turnAway(talk: Talk, why: Refusal | Unheard): void {
     countRefusal(this.#desk.figures, why);
     talk.waits = false;
+    talk.turnedAway = true;
     talk.socket?.end();
     talk.socket?.timeout(FAREWELL_SECONDS);
     talk.socket?.resume();
@@ -124,7 +130,9 @@ export class Conversations implements Traffic {
     if (talk === undefined) return;
     talk.waits = false;
     this.#moving.delete(talk);
-    if (talk.present === undefined) this.#turnAway(talk, why);
+    // One that had a backend before may wait as long as one in the queue: the next may be up in a moment.
+    const mayWait = performance.now() - talk.aloneSinceMs < this.#desk.options.settings.queueTimeoutMs;
+    if (talk.present === undefined && !mayWait) this.#turnAway(talk, why);
     else this.#stays(talk);
   }
 
@@ -215,8 +223,7 @@ export class Conversations implements Traffic {
     if (!(owner instanceof Talk)) return;
     const backend = owner.present?.socket;
     if (backend === undefined) {
-      // One that was turned away is not listened to.
-      if (!owner.waits && owner.next === undefined) return;
+      if (owner.turnedAway) return;
       owner.pending.push(bytes.slice());
       socket.pause();
       return;
@@ -282,8 +289,9 @@ export class Conversations implements Traffic {
     for (const talk of this.#leaving) {
       if (this.#moving.size >= MOVING_MAX) return;
       const { present } = talk;
-      if (present === undefined || !this.#draining.has(present.address)) this.#leaving.delete(talk);
-      else if (talk.moveAtMs <= now && talk.next === undefined && !talk.waits && talk.conversation.movable) {
+      const movable = present === undefined || talk.conversation.movable;
+      if (present !== undefined && !this.#draining.has(present.address)) this.#leaving.delete(talk);
+      else if (talk.moveAtMs <= now && talk.next === undefined && !talk.waits && movable) {
         this.#leaving.delete(talk);
         this.#seek(talk);
       }
@@ -368,6 +376,7 @@ export class Conversations implements Traffic {
       return;
     }
     talk.present = undefined;
+    talk.aloneSinceMs = performance.now();
     talk.client.peer = undefined;
     this.#leaving.delete(talk);
     talk.socket.pause();

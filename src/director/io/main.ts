@@ -1,6 +1,7 @@
 // `ringmaster director`: the proxy beside client applications.
 import { createLog } from "../../std/io/log.ts";
 import { DEFAULTS } from "../decide.ts";
+import type { Protocol } from "../state.ts";
 import { PROTOCOLS } from "../targets.ts";
 import { serveAdmin } from "./admin.ts";
 import { type DirectorFlags, readFlags } from "./flags.ts";
@@ -81,7 +82,7 @@ async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, 
     httpMode: flags.httpMode,
     pbMode: flags.pbMode,
     cqlMode: flags.cqlMode,
-    clientsMax: Math.min(flags.maxClients ?? Number.POSITIVE_INFINITY, await clientsAllowed(listeners.length)),
+    clientsMax: Math.min(flags.maxClients ?? Number.POSITIVE_INFINITY, await clientsAllowed(listeners, flags)),
     isPart: flags.part === true,
     connectTimeoutMs: flags.connectTimeout * 1000,
     probeTimeoutMs: flags.probeTimeout * 1000,
@@ -114,11 +115,14 @@ function sourceOf({ store, scheduler, backend, cluster }: DirectorFlags): From {
 }
 
 /**
- * As many clients of each listener as the limit of open files allows: each takes two, its own and its backend's. With none
- * left Bun would try to accept the next one over and over.
+ * As many clients of each listener as the limit of open files allows: each takes two, its own and its backend's; where all
+ * listeners go by requests, those that rest take one, and half as many connections to backends are enough. With none left Bun
+ * would try to accept the next one over and over.
  */
-async function clientsAllowed(listeners: number): Promise<number> {
+async function clientsAllowed(listeners: readonly Protocol[], flags: DirectorFlags): Promise<number> {
+  const byRequests = { http: flags.httpMode === "requests", pb: flags.pbMode === "frames", cql: false };
+  const filesEach = listeners.every((protocol) => byRequests[protocol]) ? 1.5 : 2;
   const limits = await Bun.file("/proc/self/limits").text();
   const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
-  return Math.max(1, Math.floor((files - OWN_FILES) / 2 / listeners));
+  return Math.max(1, Math.floor((files - OWN_FILES) / filesEach / listeners.length));
 }

@@ -52,6 +52,10 @@ export class Talk implements Owner {
   /** It sends no more. */
   ended = false;
   moveAtMs = 0;
+  /** When it lost the backend that it had. */
+  aloneSinceMs = Number.NEGATIVE_INFINITY;
+  /** It is told to go, and not listened to any more. */
+  turnedAway = false;
 
   constructor(id: number, traffic: Told, socket: Socket<Side>, conversation: Conversation) {
     this.id = id;
