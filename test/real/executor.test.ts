@@ -168,7 +168,8 @@ describe("a node run by hand", () => {
     "serves, is drained and stopped by SIGTERM, and comes back with its rows",
     async () => {
       const first = await start();
-      await first.said("TASK_RUNNING, healthy: OperationMode NORMAL, native transport on");
+      await first.said("TASK_RUNNING, healthy ringmaster.address=");
+      await first.said(": OperationMode NORMAL, native transport on");
       const pid = databasePid(first);
       await cql(async (client) => {
         await client.execute("CREATE KEYSPACE test WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 1}");
