@@ -8,14 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { Client } from "cassandra-driver";
-import type { Accepted, PlanView } from "../../src/databases/api.ts";
+import type { Accepted } from "../../src/databases/api.ts";
 import { Authority } from "../../src/director/io/authority.ts";
 import { cassandraPackage } from "./cassandra/package.ts";
 import { SMALL_PROFILE } from "./cassandra/small-profile.ts";
-import { type Director, type Load, startDirector, startLoad } from "./director.ts";
+import { type Director, failuresOf, goOn, type Load, startDirector, startLoad } from "./director.ts";
 import { startMesos, type Mesos } from "./mesos/mesos.ts";
 import { pythonPackage, runPython, startPythonLoad } from "./python.ts";
-import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
+import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts";
 
 const MINUTE = 60_000;
 const LOCAL_QUORUM = 6;
@@ -31,15 +31,6 @@ let scheduler: Scheduler;
 let director: Director;
 let client: Client;
 let loads: readonly Load[] = [];
-
-async function planDone(id: string, timeoutMs: number): Promise<void> {
-  await until(`plan ${id} is done`, timeoutMs, async () => {
-    const plan = await scheduler.json<PlanView>("plan", "show", id);
-    if (plan.status === "done") return true;
-    const open = plan.steps.find(({ status }) => status !== "done");
-    throw new Error(`${open?.name} ${open?.status}: ${JSON.stringify(open?.waitsFor)}`);
-  });
-}
 
 /** The pid of a node's Cassandra. */
 async function cassandra(node: string): Promise<number> {
@@ -76,20 +67,6 @@ async function nodeJs(worker: number, count: number): Promise<void> {
   if (found.first()["value"] !== count) throw new Error(`found ${String(found.first()["value"])}, wanted ${count}`);
 }
 
-/** Every load does so much more. */
-async function goOn(requests: number): Promise<void> {
-  const before = loads.map((load) => load.done());
-  await until(`every load has ${requests} more answers`, MINUTE, () => {
-    const late = loads.filter((load, index) => load.done() < (before[index] ?? 0) + requests);
-    if (late.length === 0) return Promise.resolve(true);
-    throw new Error(late.map((load) => `${load.name}: ${load.done()}, ${load.failures().at(-1)?.error}`).join("; "));
-  });
-}
-
-function failures(): readonly string[] {
-  return loads.flatMap((load) => load.failures().map(({ error }) => `${load.name}: ${error}`));
-}
-
 beforeAll(async () => {
   const { archive } = await cassandraPackage();
   directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
@@ -105,7 +82,7 @@ beforeAll(async () => {
   const { plan } = await scheduler.json<Accepted>(...create);
   director = await startDirector(["cql"], "--cluster", "demo", "--scheduler", scheduler.url());
   await pythonPackage(...PYTHON_DRIVER);
-  await planDone(plan, 8 * MINUTE);
+  await planDone(scheduler, plan, 8 * MINUTE);
   await until("the director knows all nodes", MINUTE, async () => (await director.states()).join() === "up,up,up");
   client = new Client({ contactPoints: [`127.0.0.1:${director.ports.cql}`], localDataCenter: "dc1" });
   await client.connect();
@@ -229,11 +206,11 @@ describe("drivers that know only the director", () => {
         startLoad("node.js", WORKERS, nodeJs),
         startPythonLoad("python", [await pythonPackage(...PYTHON_DRIVER)], PYTHON, [String(director.ports.cql)]),
       ];
-      await goOn(50);
+      await goOn(loads, 50);
       const { plan } = await scheduler.json<Accepted>("cluster", "restart", "demo");
-      await planDone(plan, 8 * MINUTE);
-      await goOn(50);
-      expect(failures()).toEqual([]);
+      await planDone(scheduler, plan, 8 * MINUTE);
+      await goOn(loads, 50);
+      expect(failuresOf(loads)).toEqual([]);
       expect((await director.metric("backend_failures_total")).every((count) => count === 0)).toBe(true);
     },
     9 * MINUTE,
@@ -244,9 +221,9 @@ describe("drivers that know only the director", () => {
     async () => {
       await scheduler.kill();
       const untilMs = Date.now() + AWAY_MS;
-      while (Date.now() < untilMs) await goOn(50);
+      while (Date.now() < untilMs) await goOn(loads, 50);
       expect(await director.states()).toEqual(["up", "up", "up"]);
-      expect(failures()).toEqual([]);
+      expect(failuresOf(loads)).toEqual([]);
       await scheduler.restart();
     },
     3 * MINUTE,
@@ -257,7 +234,7 @@ describe("drivers that know only the director", () => {
     async () => {
       const killedMs = Date.now();
       process.kill(await cassandra("ringmaster-demo-2"), "SIGKILL");
-      await goOn(100);
+      await goOn(loads, 100);
       const killed = loads.flatMap((load) => load.failures());
       // Each worker has one request under way at a time.
       expect(killed.length).toBeLessThanOrEqual(2 * WORKERS);

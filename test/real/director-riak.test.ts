@@ -5,12 +5,12 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Riak, { type Client } from "basho-riak-client";
-import type { Accepted, PlanView } from "../../src/databases/api.ts";
-import { type Director, type Load, startDirector, startLoad } from "./director.ts";
+import type { Accepted } from "../../src/databases/api.ts";
+import { type Director, failuresOf, goOn, type Load, startDirector, startLoad } from "./director.ts";
 import { startMesos, type Mesos } from "./mesos/mesos.ts";
 import { pythonPackage, startPythonLoad } from "./python.ts";
 import { riakPackage } from "./riak-package.ts";
-import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
+import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts";
 import { SMALL_RING } from "./small-ring.ts";
 import { startZookeeper, type Zookeeper } from "./zookeeper.ts";
 
@@ -71,15 +71,6 @@ async function nodeJs(name: string, port: number | undefined): Promise<Load> {
   });
 }
 
-async function planDone(id: string, timeoutMs: number): Promise<void> {
-  await until(`plan ${id} is done`, timeoutMs, async () => {
-    const plan = await scheduler.json<PlanView>("plan", "show", id);
-    if (plan.status === "done") return true;
-    const open = plan.steps.find(({ status }) => status !== "done");
-    throw new Error(`${open?.name} ${open?.status}: ${JSON.stringify(open?.waitsFor)}`);
-  });
-}
-
 /** The pid of a node's Erlang VM below this Mesos. */
 async function erlang(node: string): Promise<number> {
   for (const entry of await readdir("/proc")) {
@@ -90,20 +81,6 @@ async function erlang(node: string): Promise<number> {
       return Number(entry);
   }
   throw new Error(`node ${node} has no Erlang VM`);
-}
-
-/** Every load does so much more. */
-async function goOn(requests: number): Promise<void> {
-  const before = loads.map((load) => load.done());
-  await until(`every load has ${requests} more answers`, MINUTE, () => {
-    const late = loads.filter((load, index) => load.done() < (before[index] ?? 0) + requests);
-    if (late.length === 0) return Promise.resolve(true);
-    throw new Error(late.map((load) => `${load.name}: ${load.done()}, ${load.failures().at(-1)?.error}`).join("; "));
-  });
-}
-
-function failures(): readonly string[] {
-  return loads.flatMap((load) => load.failures().map(({ error }) => `${load.name}: ${error}`));
 }
 
 beforeAll(async () => {
@@ -124,7 +101,7 @@ beforeAll(async () => {
     frames: await startDirector(["pb"], ...follow, "--pb-mode", "frames"),
     raw: await startDirector(["pb", "http"], ...follow, "--drain-timeout", "1"),
   };
-  await planDone(plan, 6 * MINUTE);
+  await planDone(scheduler, plan, 6 * MINUTE);
   for (const director of Object.values(directors))
     await until("the director knows all nodes", MINUTE, async () =>
       /^(up,?){3,6}$/.test((await director.states()).join()),
@@ -136,7 +113,7 @@ beforeAll(async () => {
     nodeJs("node.js pb frames", directors.frames.ports.pb),
     nodeJs("node.js pb raw", directors.raw.ports.pb),
   ]);
-  await goOn(50);
+  await goOn(loads, 50);
 }, 12 * MINUTE);
 
 afterAll(async () => {
@@ -154,9 +131,9 @@ describe("Riak clients that know only the director", () => {
     "lose no request while every node is restarted by plan, one after the other",
     async () => {
       const { plan } = await scheduler.json<Accepted>("cluster", "restart", "demo");
-      await planDone(plan, 6 * MINUTE);
-      await goOn(50);
-      expect(failures()).toEqual([]);
+      await planDone(scheduler, plan, 6 * MINUTE);
+      await goOn(loads, 50);
+      expect(failuresOf(loads)).toEqual([]);
     },
     7 * MINUTE,
   );
@@ -166,7 +143,7 @@ describe("Riak clients that know only the director", () => {
     async () => {
       const killedMs = Date.now();
       process.kill(await erlang("ringmaster-demo-2"), "SIGKILL");
-      await goOn(100);
+      await goOn(loads, 100);
       for (const load of loads) await load.stop();
       for (const load of loads) {
         for (const { askedMs, error } of load.failures())

@@ -1,9 +1,9 @@
 // A director that follows a real ZooKeeper: the store goes away and comes back, and clients notice nothing.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import type { Endpoint } from "../../src/databases/endpoint.ts";
 import { openStore } from "../../src/store/io/open.ts";
 import type { Store } from "../../src/store/store.ts";
+import { startDirector } from "./director.ts";
 import { startZookeeper, type Zookeeper } from "./zookeeper.ts";
 
 const TEST_DEADLINE_MS = 120_000;
@@ -52,39 +52,6 @@ async function put(store: Store, ...list: readonly Endpoint[]): Promise<void> {
   await store.write(list.map((value) => ({ type: "put", path: `endpoints/${value.node}`, value, ephemeral: true })));
 }
 
-/** `ringmaster director` as a process; its ports once it serves. */
-async function startDirector(url: string): Promise<{ readonly pb: number; readonly admin: string }> {
-  const listen = ["--pb-listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-json"];
-  const argv = ["src/main.ts", "director", "--cluster", "demo", "--store", url, ...listen];
-  const child = Bun.spawn([process.execPath, ...argv], {
-    cwd: join(import.meta.dir, "../.."),
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  let log = "";
-  const ready = Promise.withResolvers<void>();
-  const read = async (): Promise<void> => {
-    const stderr: ReadableStream<Uint8Array> = child.stderr;
-    for await (const chunk of stderr) {
-      log += new TextDecoder().decode(chunk);
-      if (log.includes('"admin"')) ready.resolve();
-    }
-    ready.reject(new Error(`The director ended:\n${log}`));
-  };
-  const reading = read();
-  stopping.push(async () => {
-    child.kill("SIGKILL");
-    await child.exited;
-    await reading.catch(() => undefined);
-  });
-  await ready.promise;
-  return {
-    pb: Number(/"address":"127\.0\.0\.1:(\d+)"/.exec(log)?.[1]),
-    admin: /"admin":"([^"]+)"/.exec(log)?.[1] ?? "",
-  };
-}
-
 /** One ping through the director; what is wrong, or undefined. */
 async function ping(port: number): Promise<string | undefined> {
   const answered = Promise.withResolvers<string | undefined>();
@@ -118,7 +85,9 @@ test(
       await openStore(url, { root: "/ringmaster/ringmaster", sessionTimeoutMs: 3000 });
     const [a, b] = [backend(), backend()];
     let scheduler = await open();
-    const director = await startDirector(url);
+    const director = await startDirector(["pb"], "--cluster", "demo", "--store", url);
+    stopping.push(director.stop);
+    const port = director.ports.pb ?? 0;
     const get = async (path: string): Promise<Response> => await fetch(`${director.admin}${path}`);
     expect((await get("/ready")).status).toBe(503);
     expect((await get("/health")).status).toBe(200);
@@ -130,7 +99,7 @@ test(
     let done = 0;
     const work = async (): Promise<void> => {
       while (!over.signal.aborted) {
-        const found = await ping(director.pb);
+        const found = await ping(port);
         if (found !== undefined) wrong.push(found);
         done += 1;
         await Bun.sleep(5);

@@ -1,8 +1,10 @@
 // `ringmaster director` as a process for tests, on free ports, and the loads that clients put on it.
 import { join } from "node:path";
 import type { Protocol } from "../../src/director/state.ts";
+import { until } from "./ringmaster.ts";
 
 const ROOT = join(import.meta.dir, "../..");
+const ANSWERS_DEADLINE_MS = 60_000;
 
 export type Director = {
   /** Where it listens, by protocol. */
@@ -109,4 +111,19 @@ export function startLoad(name: string, workers: number, ask: (worker: number, c
       await Promise.all(working);
     },
   };
+}
+
+/** Waits until every load has so many more answers. */
+export async function goOn(loads: readonly Load[], requests: number): Promise<void> {
+  const before = loads.map((load) => load.done());
+  await until(`every load has ${requests} more answers`, ANSWERS_DEADLINE_MS, () => {
+    const late = loads.filter((load, index) => load.done() < (before[index] ?? 0) + requests);
+    if (late.length === 0) return Promise.resolve(true);
+    throw new Error(late.map((load) => `${load.name}: ${load.done()}, ${load.failures().at(-1)?.error}`).join("; "));
+  });
+}
+
+/** What failed of all loads, as `load: error`. */
+export function failuresOf(loads: readonly Load[]): readonly string[] {
+  return loads.flatMap((load) => load.failures().map(({ error }) => `${load.name}: ${error}`));
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Accepted, EndpointsView, NodeView, PlanView } from "../../src/databases/api.ts";
 import { startMesos, type Mesos } from "./mesos/mesos.ts";
 import { riakPackage } from "./riak-package.ts";
-import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
+import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts";
 import { SMALL_RING } from "./small-ring.ts";
 import { startZookeeper, type Zookeeper } from "./zookeeper.ts";
 
@@ -47,15 +47,6 @@ afterAll(async () => {
 async function nodes(): Promise<readonly NodeView[]> {
   const { nodes: found } = await scheduler.json<{ nodes: readonly NodeView[] }>("node", "list", "demo");
   return found.toSorted((a, b) => a.id.localeCompare(b.id));
-}
-
-async function planDone(id: string, timeoutMs: number): Promise<PlanView> {
-  return until(`plan ${id} is done`, timeoutMs, async () => {
-    const plan = await scheduler.json<PlanView>("plan", "show", id);
-    if (plan.status === "done") return plan;
-    const open = plan.steps.find(({ status }) => status !== "done");
-    throw new Error(`${open?.name} ${open?.status}: ${JSON.stringify(open?.waitsFor)}`);
-  });
 }
 
 async function serving(): Promise<EndpointsView["nodes"]> {
@@ -114,7 +105,7 @@ describe("a Riak cluster of three nodes", () => {
         "--file",
         join(directory, "cluster.json"),
       );
-      await planDone(accepted.plan, 6 * MINUTE);
+      await planDone(scheduler, accepted.plan, 6 * MINUTE);
       const all = await serving();
       expect(all.map(({ node }) => node)).toEqual(["ringmaster-demo-1", "ringmaster-demo-2", "ringmaster-demo-3"]);
       expect((await members("ringmaster-demo-1")).toSorted((a, b) => a.localeCompare(b))).toEqual(
@@ -164,7 +155,7 @@ describe("a Riak cluster of three nodes", () => {
         "riak.conf.anti_entropy=passive",
       ];
       const { plan } = await scheduler.json<Accepted>("cluster", "update", "demo", ...change);
-      await planDone(plan, 6 * MINUTE);
+      await planDone(scheduler, plan, 6 * MINUTE);
       const after = await nodes();
       for (const { taskId } of after) expect(before).not.toContain(taskId);
       for (const node of await serving()) {
@@ -182,10 +173,10 @@ describe("a Riak cluster of three nodes", () => {
     "grows by a node, and lets one leave with all its keys handed over",
     async () => {
       const added = await scheduler.json<Accepted>("cluster", "add-node", "demo");
-      await planDone(added.plan, 5 * MINUTE);
+      await planDone(scheduler, added.plan, 5 * MINUTE);
       expect(await members("ringmaster-demo-1")).toHaveLength(4);
       const left = await scheduler.json<Accepted>("node", "remove", "demo", "ringmaster-demo-2", "--yes");
-      await planDone(left.plan, 5 * MINUTE);
+      await planDone(scheduler, left.plan, 5 * MINUTE);
       expect((await nodes()).map(({ id }) => id)).toEqual([
         "ringmaster-demo-1",
         "ringmaster-demo-3",
@@ -206,7 +197,7 @@ describe("a Riak cluster of three nodes", () => {
         const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
         return plans.find(({ kind }) => kind === "replace");
       });
-      await planDone(plan.id, 6 * MINUTE);
+      await planDone(scheduler, plan.id, 6 * MINUTE);
       expect((await nodes()).map(({ id, phase }) => `${id} ${phase}`)).toEqual([
         "ringmaster-demo-1 running",
         "ringmaster-demo-4 running",

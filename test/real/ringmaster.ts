@@ -2,6 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { PlanView } from "../../src/databases/api.ts";
 
 export const BINARY = resolve(import.meta.dir, "../../dist/ringmaster");
 
@@ -134,4 +135,14 @@ export async function until<T>(
     await Bun.sleep(100);
   }
   throw new Error(`Waited ${timeoutMs} ms in vain until ${what}; last seen: ${String(last)}`);
+}
+
+/** The plan once it is done; while it is not, what its first open step waits for. */
+export async function planDone(scheduler: Scheduler, id: string, timeoutMs: number): Promise<PlanView> {
+  return await until(`plan ${id} is done`, timeoutMs, async () => {
+    const plan = await scheduler.json<PlanView>("plan", "show", id);
+    if (plan.status === "done") return plan;
+    const open = plan.steps.find(({ status }) => status !== "done");
+    throw new Error(`${open?.name} ${open?.status}: ${JSON.stringify(open?.waitsFor)}`);
+  });
 }
