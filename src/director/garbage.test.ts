@@ -2,8 +2,9 @@
 // hold little.
 import { describe, expect, test } from "bun:test";
 import { intBytes, shortBytes, stringBytes, stringListBytes } from "./cql/body.ts";
+import { type Compression, lz4Literals } from "./cql/compression.ts";
 import { Conversation } from "./cql/conversation.ts";
-import { envelope, joined, OPCODES } from "./cql/envelopes.ts";
+import { envelope, type Head, joined, OPCODES } from "./cql/envelopes.ts";
 import { addressBytes, hostIdOf } from "./cql/rows.ts";
 import { segmentsOf } from "./cql/segments.ts";
 import type { Server, Taken } from "./cql/server.ts";
@@ -12,7 +13,7 @@ import { FRAME_MAX_BYTES, isStream, readAnswers, readRequest } from "./riak/exch
 import { FrameReader } from "./riak/frames.ts";
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? 20_261_122);
-const CQL_INPUTS = 200_000;
+const CQL_INPUTS = 100_000;
 const PB_INPUTS = 500_000;
 /** What a process may have grown by at the end; the collector is in no hurry. */
 const GROWTH_MAX_BYTES = 200 * 1024 * 1024;
@@ -81,6 +82,27 @@ const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const longly = (bytes: Uint8Array): Uint8Array => joined([intBytes(bytes.length), bytes]);
 const shortly = (bytes: Uint8Array): Uint8Array => joined([shortBytes(bytes.length), bytes]);
 
+function startupBody(compression?: Compression | "zstd"): Uint8Array {
+  if (compression === undefined) return joined([shortBytes(1), stringBytes("CQL_VERSION"), stringBytes("3.0.0")]);
+  return joined([shortBytes(1), stringBytes("COMPRESSION"), stringBytes(compression)]);
+}
+
+/** A body in blocks that begin with it as it is and go on with a copy of its last byte. */
+function compressedBody(compression: Compression, body: Uint8Array, copies: number): Uint8Array {
+  const length = body.length + copies;
+  if (compression === "lz4") {
+    const block = lz4Literals(body);
+    // The first sequence's match, then a last one without literals.
+    if (copies < 4 || copies > 18 || body.length === 0) return joined([intBytes(body.length), block]);
+    block[0] = (block[0] ?? 0) | (copies - 4);
+    return joined([intBytes(length), block, Uint8Array.of(1, 0, 0)]);
+  }
+  const declared = Uint8Array.of((length & 0x7f) | 0x80, ((length >> 7) & 0x7f) | 0x80, (length >> 14) & 0x7f);
+  const literals = [Uint8Array.of(61 << 2, (body.length - 1) & 0xff, ((body.length - 1) >> 8) & 0xff), body];
+  if (body.length === 0) return Uint8Array.of(0);
+  return joined([declared, ...literals, ...(copies > 0 ? [Uint8Array.of(((copies - 1) << 2) | 2, 1, 0)] : [])]);
+}
+
 type Message = { readonly opcode: number; readonly body: Uint8Array; readonly flags?: number };
 
 const QUERIES = [
@@ -92,8 +114,8 @@ const QUERIES = [
   "INSERT INTO ks.t (id) VALUES (1)",
 ];
 const QUESTIONS: readonly Message[] = [
-  { opcode: OPCODES.startup, body: joined([shortBytes(1), stringBytes("CQL_VERSION"), stringBytes("3.0.0")]) },
-  { opcode: OPCODES.startup, body: joined([shortBytes(1), stringBytes("COMPRESSION"), stringBytes("lz4")]) },
+  { opcode: OPCODES.startup, body: startupBody() },
+  { opcode: OPCODES.startup, body: startupBody("zstd") },
   { opcode: OPCODES.options, body: new Uint8Array() },
   { opcode: OPCODES.authResponse, body: longly(text("\0user\0password")) },
   { opcode: OPCODES.register, body: stringListBytes(["SCHEMA_CHANGE", "STATUS_CHANGE"]) },
@@ -156,14 +178,16 @@ const IDENTITY = { address: addressBytes("127.0.0.1"), port: 9042, hostId: hostI
 class Talk {
   readonly #dice: Dice;
   readonly #version: number;
+  readonly #compression: Compression | undefined;
   readonly #statements: Statements;
   #conversation: Conversation;
   #server: Server;
   #next: Server | undefined;
 
-  constructor(dice: Dice, version: number, statements: Statements) {
+  constructor(dice: Dice, version: number, compression: Compression | undefined, statements: Statements) {
     this.#dice = dice;
     this.#version = version;
+    this.#compression = compression;
     this.#statements = statements;
     this.#conversation = new Conversation(IDENTITY, statements);
     this.#server = this.#conversation.begin();
@@ -177,7 +201,7 @@ class Talk {
     this.#next = undefined;
     if (this.#dice.below(8) === 0) return;
     const head = { version: this.#version, flags: 0, stream: 1, opcode: OPCODES.startup };
-    this.#conversation.take(envelope(head, shortBytes(0), false));
+    this.#conversation.take(envelope(head, startupBody(this.#compression), false));
     this.#server.take(envelope({ ...head, opcode: OPCODES.ready }, new Uint8Array(), true));
   }
 
@@ -185,7 +209,10 @@ class Talk {
     const side = this.#dice.below(this.#next === undefined ? 2 : 3);
     const { opcode, body, flags = 0 } = this.#dice.of(side === 0 ? QUESTIONS : ANSWERS);
     const stream = this.#dice.below(4);
-    const bytes = this.#framed(envelope({ version: this.#version, flags, stream, opcode }, body, side > 0), side === 2);
+    const [head, answers] = [{ version: this.#version, flags, stream, opcode }, side > 0];
+    const packs = this.#compression !== undefined && this.#version < 5 && this.#dice.below(4) > 0;
+    const whole = packs ? this.#packed(head, body, answers) : envelope(head, body, answers);
+    const bytes = this.#framed(whole, side === 2);
     let given = 0;
     let went = 0;
     for (const piece of this.#dice.pieces(bytes)) {
@@ -204,13 +231,26 @@ class Talk {
     this.#move();
   }
 
+  /** Compressed, or garbage compressed, or the block made garbage. */
+  #packed(head: Omit<Head, "length">, body: Uint8Array, answers: boolean): Uint8Array {
+    const kind = this.#dice.below(3);
+    const inside = kind === 0 ? this.#dice.broken(body) : body;
+    const block = compressedBody(this.#compression ?? "lz4", inside, this.#dice.below(20));
+    const flags = head.flags | 1;
+    return envelope({ ...head, flags }, kind === 1 ? this.#dice.broken(block) : block, answers);
+  }
+
   /** Garbage inside of whole segments, or whole segments made garbage. */
   #framed(whole: Uint8Array, plain: boolean): Uint8Array {
     const inside = this.#dice.below(2) === 0;
     const bytes = inside ? this.#dice.broken(whole) : whole;
     let framed = bytes;
-    if (this.#version >= 5 && !plain && bytes.length > 0) framed = segmentsOf(bytes);
+    if (this.#version >= 5 && !plain && bytes.length > 0) framed = this.#segments(bytes);
     return inside ? framed : this.#dice.broken(framed);
+  }
+
+  #segments(bytes: Uint8Array): Uint8Array {
+    return segmentsOf(bytes, this.#compression !== undefined);
   }
 
   /** Answers what the next server is told as a good one does, as far as it can be understood. */
@@ -218,14 +258,14 @@ class Talk {
     let said = next.say();
     for (let step = 0; said.length > 0; step += 1) {
       const framed = this.#version >= 5 && step > 0;
-      const message = ACCEPTED.get(said[framed ? 10 : 4]);
+      const message = ACCEPTED.get(said[framed ? (this.#compression === undefined ? 10 : 13) : 4]);
       if (message === undefined) return;
       const whole = envelope(
         { version: this.#version, flags: 0, stream: 0, opcode: message.opcode },
         message.body,
         true,
       );
-      said = next.take(framed ? segmentsOf(whole) : whole).reply ?? new Uint8Array();
+      said = next.take(framed ? this.#segments(whole) : whole).reply ?? new Uint8Array();
     }
   }
 
@@ -270,13 +310,23 @@ const FRAMES = [1, 2, 5, 9, 11, 15, 17, 18, 23, 25, 40, 255, 0, 77].flatMap((cod
 );
 
 describe(`garbage of seed ${SEED}`, () => {
-  for (const version of [3, 4, 5])
-    test(`of CQL's version ${version} ends a connection or passes, and no more`, () => {
+  test.each<[number, Compression | undefined]>([
+    [3, undefined],
+    [4, undefined],
+    [5, undefined],
+    [3, "snappy"],
+    [4, "lz4"],
+    [5, "lz4"],
+  ])(
+    "of CQL's version %d with compression %p ends a connection or passes, and no more",
+    (version, compression) => {
       const before = process.memoryUsage.rss();
-      const talk = new Talk(new Dice(SEED + version), version, new Statements());
+      const talk = new Talk(new Dice(SEED + version), version, compression, new Statements());
       for (let input = 0; input < CQL_INPUTS; input += 1) talk.step();
       expect(process.memoryUsage.rss() - before).toBeLessThan(GROWTH_MAX_BYTES);
-    }, 120_000);
+    },
+    120_000,
+  );
 
   test("of Riak's frames is refused or passes, and no byte is lost or doubled", () => {
     const dice = new Dice(SEED);

@@ -1,11 +1,13 @@
 // A CQL conversation as the director changes it, in protocol versions 4 and 5 and in every chunking.
 import { describe, expect, test } from "bun:test";
 import { BodyReader, intBytes, shortBytes, stringBytes, stringListBytes } from "./body.ts";
+import { lz4Literals } from "./compression.ts";
 import { Conversation } from "./conversation.ts";
-import { envelope, HEAD_BYTES, joined, OPCODES } from "./envelopes.ts";
+import { envelope, HEAD_BYTES, joined, OPCODES, readHead } from "./envelopes.ts";
 import { addressBytes, hostIdOf } from "./rows.ts";
-import type { Taken } from "./server.ts";
 import { PAYLOAD_MAX_BYTES, segmentsOf } from "./segments.ts";
+import type { Server, Taken } from "./server.ts";
+import { Statements } from "./statements.ts";
 
 const IDENTITY = { address: addressBytes("127.0.0.1"), port: 9042, hostId: hostIdOf("director") };
 const INET = 0x10;
@@ -18,9 +20,16 @@ const EXECUTE = 0x0a;
 const PYTHON_SEGMENT = "090002a4c8c1050000010500000000b5557486";
 const PYTHON_LONG_HEAD = "ffff013891fe";
 
+/** The same with LZ4: OPTIONS, which does not become shorter, and 300 bytes that are all the same. */
+const PYTHON_PLAIN_SEGMENT = "0900000004c2b895050000010500000000b5557486";
+const PYTHON_LZ4_SEGMENT = "15006a0204ca91a6af050000010c0000012c710100ff1450717171717192fd90fa";
+/** OPTIONS as a block of literals; the Python driver reads it. */
+const LITERAL_SEGMENT = "0a0012000412265390050000010500000000eb1c9cf1";
+
 type Filter = { readonly take: (bytes: Uint8Array) => Taken };
 type Cell = { readonly name: string; readonly type: number; readonly value: Uint8Array };
 
+const hex = (value: string): Uint8Array => new Uint8Array(Buffer.from(value, "hex"));
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 function ask(version: number, stream: number, opcode: number, body: Uint8Array = new Uint8Array()): Uint8Array {
@@ -34,6 +43,12 @@ function answer(version: number, stream: number, opcode: number, body: Uint8Arra
 function query(version: number, stream: number, cql: string): Uint8Array {
   const flags = version >= 5 ? intBytes(0) : Uint8Array.of(0);
   return ask(version, stream, OPCODES.query, joined([intBytes(cql.length), text(cql), shortBytes(1), flags]));
+}
+
+function startup(version: number, compression?: string): Uint8Array {
+  const options = [stringBytes("CQL_VERSION"), stringBytes("3")];
+  if (compression !== undefined) options.push(stringBytes("COMPRESSION"), stringBytes(compression));
+  return ask(version, 0, OPCODES.startup, joined([shortBytes(options.length / 2), ...options]));
 }
 
 /** A RESULT with rows that all have these cells. */
@@ -75,13 +90,7 @@ class Talk {
   constructor(version: number, size: number) {
     this.#version = version;
     this.#size = size;
-    const startup = ask(
-      version,
-      0,
-      OPCODES.startup,
-      joined([shortBytes(1), stringBytes("CQL_VERSION"), stringBytes("3")]),
-    );
-    expect(this.#pass(this.#conversation, startup)).toEqual(startup);
+    expect(this.#pass(this.#conversation, startup(version))).toEqual(startup(version));
     const ready = answer(version, 0, OPCODES.ready);
     expect(this.#pass(this.#server, ready)).toEqual(ready);
   }
@@ -103,15 +112,10 @@ class Talk {
   }
 
   #pass(filter: Filter, bytes: Uint8Array): Uint8Array {
-    const forward: Uint8Array[] = [];
-    for (let at = 0; at < bytes.length; at += this.#size) {
-      const taken = filter.take(bytes.slice(at, at + this.#size));
-      if (taken.error !== undefined) throw new Error(taken.error);
-      forward.push(...taken.forward);
-      if (taken.reply !== undefined) this.note(taken.reply);
-      this.later = taken.later?.bytes ?? this.later;
-    }
-    return joined(forward);
+    return inPieces(filter, bytes, this.#size, ({ reply, later }) => {
+      if (reply !== undefined) this.note(reply);
+      this.later = later?.bytes ?? this.later;
+    });
   }
 
   /** Reads a question of the director's own. */
@@ -119,6 +123,18 @@ class Talk {
     const whole = this.#unframed(bytes);
     if (whole.length > 0) this.asked.push(new BodyReader(whole, HEAD_BYTES).longString(1000));
   }
+}
+
+/** What goes on of bytes that come in pieces of this size. */
+function inPieces(filter: Filter, bytes: Uint8Array, size: number, hear?: (taken: Taken) => void): Uint8Array {
+  const forward: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    const taken = filter.take(bytes.slice(at, at + size));
+    if (taken.error !== undefined) throw new Error(taken.error);
+    forward.push(...taken.forward);
+    hear?.(taken);
+  }
+  return joined(forward);
 }
 
 /** The payloads of whole segments, one after the other. */
@@ -215,7 +231,7 @@ describe.each([4, 5])("in version %d", (version) => {
   });
 });
 
-test("no compression is offered, and one that is asked for all the same is refused", () => {
+test("of compressions LZ4 and Snappy are offered, and another one that is asked for all the same is refused", () => {
   const talk = new Conversation(IDENTITY);
   const server = talk.begin();
   talk.take(ask(4, 1, OPCODES.options));
@@ -223,12 +239,135 @@ test("no compression is offered, and one that is asked for all the same is refus
     const parts = [stringBytes("CQL_VERSION"), stringListBytes(["3.4.7"]), stringBytes("COMPRESSION")];
     return answer(4, 1, OPCODES.supported, joined([shortBytes(2), ...parts, stringListBytes(compression)]));
   };
-  expect(server.take(supported(["lz4", "snappy"])).forward).toEqual([supported([])]);
-  const startup = ask(4, 2, OPCODES.startup, joined([shortBytes(1), stringBytes("COMPRESSION"), stringBytes("lz4")]));
-  const { forward, reply } = talk.take(startup);
-  expect(forward).toEqual([]);
-  const message = stringBytes('Compression "lz4" is not supported by the director');
-  expect(reply).toEqual(answer(4, 2, OPCODES.error, joined([intBytes(10), message])));
+  expect(server.take(supported(["zstd", "lz4", "snappy"])).forward).toEqual([supported(["lz4", "snappy"])]);
+  for (const [version, name] of [
+    [4, "zstd"],
+    [5, "snappy"],
+  ] as const) {
+    const { forward, reply } = talk.take(startup(version, name));
+    expect(forward).toEqual([]);
+    const message = stringBytes(`Compression "${name}" is not supported by the director in version ${version}`);
+    expect(reply).toEqual(answer(version, 0, OPCODES.error, joined([intBytes(10), message])));
+  }
+});
+
+describe("with compression", () => {
+  /** A conversation after a start with it. */
+  function begun(version: number, name: string): readonly [Conversation, Server] {
+    const talk = new Conversation(IDENTITY);
+    const server = talk.begin();
+    expect(talk.take(startup(version, name)).forward).toEqual([startup(version, name)]);
+    expect(server.take(answer(version, 0, OPCODES.ready)).forward).toEqual([answer(version, 0, OPCODES.ready)]);
+    return [talk, server];
+  }
+  /** The same envelope with its body as a block of literals. */
+  function compressed(whole: Uint8Array, name: string): Uint8Array {
+    const body = whole.subarray(HEAD_BYTES);
+    const bodyBytes =
+      name === "lz4"
+        ? joined([intBytes(body.length), lz4Literals(body)])
+        : // Snappy: the length in three bytes of seven bits, then one element whose length has two bytes.
+          joined([
+            Uint8Array.of((body.length & 0x7f) | 0x80, ((body.length >> 7) & 0x7f) | 0x80, body.length >> 14),
+            Uint8Array.of(61 << 2, (body.length - 1) & 0xff, (body.length - 1) >> 8),
+            body,
+          ]);
+    const { version, stream, opcode } = readHead(whole, 0);
+    return envelope({ version, flags: 1, stream, opcode }, bodyBytes, (whole[0] ?? 0) >= 0x80);
+  }
+
+  test.each(["lz4", "snappy", "LZ4"])(
+    "%s of version 4, what is to be changed is, and the rest passes as it is",
+    (name) => {
+      const [talk, server] = begun(4, name);
+      const pack = (whole: Uint8Array): Uint8Array => compressed(whole, name.toLowerCase());
+      const asked = joined([
+        pack(query(4, 1, "SELECT * FROM system.local WHERE key='local'")),
+        query(4, 2, "SELECT * FROM system.peers"),
+        pack(query(4, 3, "INSERT INTO t (a) VALUES (1)")),
+      ]);
+      expect(joined(talk.take(asked).forward)).toEqual(asked);
+      const other = pack(rows(4, 3, [LOCAL.rpc], 500));
+      const heard = joined([pack(rows(4, 1, [LOCAL.key, LOCAL.rpc])), pack(rows(4, 2, [LOCAL.rpc], 3)), other]);
+      const wanted = joined([rows(4, 1, [LOCAL.key, AS_DIRECTOR.rpc]), rows(4, 2, [LOCAL.rpc], 0), other]);
+      expect(joined(server.take(heard).forward)).toEqual(wanted);
+      const events = pack(ask(4, 5, OPCODES.register, stringListBytes(["TOPOLOGY_CHANGE", "SCHEMA_CHANGE"])));
+      const register = ask(4, 5, OPCODES.register, stringListBytes(["SCHEMA_CHANGE"]));
+      expect(joined(talk.take(events).forward)).toEqual(register);
+    },
+  );
+
+  test("of version 5 segments of both kinds are read in every chunking, and changed ones are made anew", () => {
+    expect(Buffer.from(segmentsOf(ask(5, 1, OPCODES.options), true)).toString("hex")).toBe(LITERAL_SEGMENT);
+    const asked = joined([
+      hex(PYTHON_PLAIN_SEGMENT),
+      hex(PYTHON_LZ4_SEGMENT),
+      segmentsOf(query(5, 2, "SELECT * FROM system.local"), true),
+      segmentsOf(ask(5, 3, EXECUTE, new Uint8Array(300_000)), true),
+      segmentsOf(query(5, 4, "SELECT * FROM system.peers"), true),
+    ]);
+    const long = segmentsOf(rows(5, 3, [LOCAL.rpc], 50_000), true);
+    const heard = joined([
+      segmentsOf(joined([rows(5, 2, [LOCAL.rpc]), rows(5, 7, [LOCAL.rpc])]), true),
+      long,
+      segmentsOf(rows(5, 4, [LOCAL.rpc], 40_000), true),
+    ]);
+    const wanted = joined([
+      segmentsOf(joined([rows(5, 2, [AS_DIRECTOR.rpc]), rows(5, 7, [LOCAL.rpc])]), true),
+      long,
+      segmentsOf(rows(5, 4, [LOCAL.rpc], 0), true),
+    ]);
+    for (const size of [1, 5, 7, 1000, 65_536, 1_000_000]) {
+      const [talk, server] = begun(5, "lz4");
+      expect(Bun.deepEquals(inPieces(talk, asked, size), asked)).toBe(true);
+      expect(Bun.deepEquals(inPieces(server, heard, size), wanted)).toBe(true);
+    }
+  });
+
+  test("a block that is none ends the connection, and a request that says it is too long is the node's business", () => {
+    const bad = envelope({ version: 4, flags: 1, stream: 1, opcode: OPCODES.query }, hex("0000000a3061"), false);
+    expect(begun(4, "lz4")[0].take(bad)).toEqual({
+      forward: [],
+      error: "found a compressed block that ends too early",
+    });
+    const long = envelope({ version: 4, flags: 1, stream: 1, opcode: OPCODES.query }, hex("ffffffff3061"), false);
+    expect(begun(4, "lz4")[0].take(long).forward).toEqual([long]);
+    const [talk, server] = begun(4, "lz4");
+    talk.take(query(4, 1, "SELECT * FROM system.peers"));
+    const answered = envelope({ version: 4, flags: 1, stream: 1, opcode: OPCODES.result }, hex("ffffffff3061"), true);
+    expect(server.take(answered)).toEqual({
+      forward: [],
+      error: "found an answer to be held back that is longer, wanted at most 67108864 bytes",
+    });
+    const segment = segmentsOf(ask(5, 1, OPCODES.options), true);
+    segment[8] = 0xa0;
+    expect(begun(5, "lz4")[0].take(segment).error).toBe("found a compressed block that ends too early");
+  });
+
+  test("a statement is prepared elsewhere as it is without", () => {
+    const statements = new Statements();
+    const driver = (name: string): readonly [Conversation, Server] => {
+      const talk = new Conversation(IDENTITY, statements);
+      const server = talk.begin();
+      talk.take(startup(4, name));
+      server.take(answer(4, 0, OPCODES.ready));
+      return [talk, server];
+    };
+    const prepare = ask(4, 1, OPCODES.prepare, joined([intBytes(8), text("SELECT 1")]));
+    const id = joined([shortBytes(1), text("x")]);
+    const [one, first] = driver("lz4");
+    one.take(compressed(prepare, "lz4"));
+    first.take(compressed(answer(4, 1, OPCODES.result, joined([intBytes(4), id])), "lz4"));
+    const [other, second] = driver("snappy");
+    const execute = ask(4, 9, EXECUTE, joined([id, shortBytes(1)]));
+    other.take(compressed(execute, "snappy"));
+    const unprepared = answer(4, 9, OPCODES.error, joined([intBytes(0x2500), stringBytes("what?"), id]));
+    expect(second.take(compressed(unprepared, "snappy"))).toEqual({
+      forward: [],
+      reply: ask(4, 9, OPCODES.prepare, joined([intBytes(8), text("SELECT 1")])),
+    });
+    expect(second.take(answer(4, 9, OPCODES.result, joined([intBytes(4), id]))).reply).toEqual(execute);
+  });
 });
 
 test("a refused start leaves the connection as it was", () => {

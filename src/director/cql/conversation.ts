@@ -2,6 +2,7 @@
 // driver stays with the director, and all else passes untouched. Versions 3 to 5. The conversation can go on with another
 // server: what was asked before is answered by the old one, all that comes after goes to the new one.
 import { type BodyReader, intBytes, requestBody, stringBytes, stringListBytes } from "./body.ts";
+import { isCompression, plainEnvelope } from "./compression.ts";
 import { Direction } from "./direction.ts";
 import { BadBytes, envelope, type Head, joined, NOTHING, OPCODES } from "./envelopes.ts";
 import { kindOf, onlyReads } from "./queries.ts";
@@ -40,6 +41,8 @@ export class Conversation {
   #former: Server | undefined;
   /** Requests for the next server. */
   #again: readonly Again[] = [];
+  /** For the present server, of what another one said. */
+  #onward: Uint8Array = NOTHING;
 
   constructor(identity: Identity, statements = new Statements()) {
     this.#session = newSession(identity, statements);
@@ -52,6 +55,17 @@ export class Conversation {
       client: this.#client,
       isPresent: (server) => server === this.#present,
       holds: () => this.#next !== undefined || this.#former !== undefined,
+      settle: (question, stream, open) => {
+        if (this.#present === undefined) return false;
+        this.#present.expect(stream, open);
+        this.#onward = joined([this.#onward, this.#client.insert(question)]);
+        return true;
+      },
+      onward: () => {
+        const onward = this.#onward;
+        this.#onward = NOTHING;
+        return onward;
+      },
     };
   }
 
@@ -78,6 +92,17 @@ export class Conversation {
   /** The server, which knows all now, takes the present one's place as soon as `moved` says so. */
   moveTo(server: Server): void {
     this.#next = server;
+  }
+
+  /**
+   * What the next server must be told before it may take the present one's place, since that has settled something after the next
+   * one was told all: it is told again as it was before `moveTo`. Empty: nothing.
+   */
+  settledSince(): Uint8Array {
+    const next = this.#next;
+    if (next?.replay?.goesOn() !== true) return NOTHING;
+    this.#next = undefined;
+    return next.say();
   }
 
   /**
@@ -154,10 +179,23 @@ export class Conversation {
   }
 
   #asked(head: Head, whole: Uint8Array): Uint8Array {
-    if (!LOOKED_AT.has(head.opcode) || head.length > LOOK_MAX_BYTES) {
+    const looks = LOOKED_AT.has(head.opcode) && head.length <= LOOK_MAX_BYTES;
+    const { compression } = this.#session;
+    const bodies = head.version < FRAMED_SINCE;
+    const plain = !looks
+      ? undefined
+      : bodies
+        ? plainEnvelope(compression, head, whole, LOOK_MAX_BYTES)
+        : { head, whole };
+    if (plain === undefined) {
       this.#expect(head, PASSING);
       return whole;
     }
+    const changed = this.#understood(plain.head, plain.whole);
+    return changed === plain.whole ? whole : changed;
+  }
+
+  #understood(head: Head, whole: Uint8Array): Uint8Array {
     const body = requestBody(head, whole);
     switch (head.opcode) {
       case OPCODES.startup:
@@ -185,7 +223,7 @@ export class Conversation {
         this.#expect(head, this.#query(body.longString(QUERY_LOOK_BYTES), whole));
         return whole;
       default:
-        this.#expect(head, this.#kept({ about: "execute", safe: this.#reads(head, body) }, whole));
+        this.#expect(head, this.#kept({ about: "execute", ...this.#executed(head, body) }, whole));
         return whole;
     }
   }
@@ -200,10 +238,11 @@ export class Conversation {
     return open.safe ? this.#kept(open, whole) : open;
   }
 
-  /** Whether what is executed is known to be a question. */
-  #reads({ version, opcode }: Head, body: BodyReader): boolean {
-    if (opcode !== OPCODES.execute) return false;
-    return this.#session.statements.get(version, body.bytes(body.short()))?.safe === true;
+  /** What is known of what is executed. */
+  #executed({ version, opcode }: Head, body: BodyReader): Pick<Open, "safe" | "settles"> {
+    if (opcode !== OPCODES.execute) return { safe: false };
+    const { safe = false, settles = false } = this.#session.statements.get(version, body.bytes(body.short())) ?? {};
+    return { safe, settles };
   }
 
   /** With the request itself, while there are not too many. */
@@ -213,20 +252,24 @@ export class Conversation {
   }
 
   #started(head: Head, whole: Uint8Array, body: BodyReader): Uint8Array {
+    const session = this.#session;
+    session.compression = undefined;
     for (let left = body.short(); left > 0; left -= 1) {
-      const [name, value] = [body.string(), body.string()];
-      // It was not among what is supported. Whole frames could not be read any more.
-      if (name.toUpperCase() === "COMPRESSION" && value !== "") {
-        const message = `Compression "${value}" is not supported by the director`;
+      const [name, value] = [body.string().toUpperCase(), body.string().toLowerCase()];
+      if (name !== "COMPRESSION" || value === "") continue;
+      // What follows could not be read any more. It was not among what is supported, and segments know LZ4 alone.
+      if (!isCompression(value) || (head.version >= FRAMED_SINCE && value !== "lz4")) {
+        const message = `Compression "${value}" is not supported by the director in version ${head.version}`;
         const error = joined([intBytes(PROTOCOL_ERROR), stringBytes(message)]);
         this.#refusal = envelope({ ...head, flags: 0, opcode: OPCODES.error }, error, true);
         return NOTHING;
       }
+      session.compression = value;
     }
-    this.#session.startup = whole.slice();
+    session.startup = whole.slice();
     this.#expect(head, { about: "startup", safe: false });
     // What the client sends after this is in segments; it waits for the answer before.
-    if (head.version >= FRAMED_SINCE) this.#client.framed = true;
+    if (head.version >= FRAMED_SINCE) this.#client.frame(session.compression);
     return whole;
   }
 }

@@ -1,11 +1,12 @@
 // One direction of a CQL connection: plain envelopes first, segments from some point on.
+import type { Compression } from "./compression.ts";
 import { Envelopes, type Reader } from "./envelopes.ts";
 import { Segments, segmentsOf } from "./segments.ts";
 
 export class Direction {
   readonly #plain: Envelopes;
   readonly #segments: Segments;
-  /** What comes next are segments. */
+  /** What comes are segments. */
   framed = false;
 
   constructor(reader: Omit<Reader, "over">) {
@@ -15,6 +16,12 @@ export class Direction {
       over: () => this.framed,
     });
     this.#segments = new Segments(reader);
+  }
+
+  /** What comes next are segments. */
+  frame(compression: Compression | undefined): void {
+    this.framed = true;
+    this.#segments.compressed = compression !== undefined;
   }
 
   /** Whether what went on so far ends with the end of an envelope. */
@@ -29,7 +36,7 @@ export class Direction {
 
   /** An envelope of our own as it is sent where nothing passes at the moment. */
   wrapped(own: Uint8Array): Uint8Array {
-    return this.framed && own.length > 0 ? segmentsOf(own) : own;
+    return this.framed && own.length > 0 ? segmentsOf(own, this.#segments.compressed) : own;
   }
 
   /** What goes on of these bytes, in order. Throws BadBytes. */

@@ -8,16 +8,20 @@
 export type Kind = "local" | "peers" | "agreement";
 
 /** Statements after which all nodes must get to know the schema. */
-const CHANGE = /^\s*(?:create|alter|drop)\s/i;
-const USE = /^\s*use\s/i;
-const SELECT = /^\s*select\s/i;
+const CHANGE = /^(?:create|alter|drop)\s/i;
+const USE = /^use\b/i;
+const SELECT = /^select\s/i;
 
 const FROM = /\sfrom\s+"?system"?\s*\.\s*"?(local|peers_v2|peers)"?(?=\s|;|$)/i;
 /** Who selects these wants to know the nodes themselves. */
 const OF_NODES = /\*|\b(?:tokens|data_center|rack|release_version)\b/i;
 
+/** What may stand before a statement. */
+const BEFORE = /^(?:\s|--[^\n]*(?:\n|$)|\/\/[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/;
+
 /** "schema": it changes the schema. "use": it sets the keyspace. Undefined: it is no business of the director's. */
-export function kindOf(query: string): Kind | "schema" | "use" | undefined {
+export function kindOf(text: string): Kind | "schema" | "use" | undefined {
+  const query = text.replace(BEFORE, "");
   if (CHANGE.test(query)) return "schema";
   if (USE.test(query)) return "use";
   if (!SELECT.test(query)) return undefined;
@@ -30,5 +34,5 @@ export function kindOf(query: string): Kind | "schema" | "use" | undefined {
 
 /** Whether it only reads, so that asking it twice is as asking it once. */
 export function onlyReads(query: string): boolean {
-  return SELECT.test(query);
+  return SELECT.test(query.replace(BEFORE, ""));
 }

@@ -1,17 +1,25 @@
-// Segments of protocol version 5, without compression: a head of six bytes (17 bits of length, a bit that says whether whole
-// envelopes are inside, CRC-24), a payload, CRC-32.
+// Segments of protocol version 5: a head of three bytes (17 bits of length, a bit that says whether whole envelopes are inside)
+// with CRC-24, a payload, CRC-32. With compression the head has five bytes: after the payload's length comes 17 bits of what it
+// would be without, 0 where it is not compressed.
+import { lz4, lz4Literals } from "./compression.ts";
 import { BadBytes, HEAD_BYTES, type Head, Held, joined, NOTHING, type Reader, readHead } from "./envelopes.ts";
 
-const SEGMENT_HEAD_BYTES = 6;
+const CRC24_BYTES = 3;
 const SEGMENT_TAIL_BYTES = 4;
 export const PAYLOAD_MAX_BYTES = 0x1ffff;
-const SELF_CONTAINED = 0x20000;
+const LENGTH_VALUES = 2 ** 17;
+/** As much of our own becomes no longer than a payload may be. */
+const LITERALS_MAX_BYTES = 130_000;
 
-/** The first three bytes, as the number that they are, go into the CRC. */
-function crc24(value: number): number {
+function headBytes(compressed: boolean): number {
+  return (compressed ? 5 : 3) + CRC24_BYTES;
+}
+
+/** Of the head's bytes before it. */
+function crc24(bytes: Uint8Array, from: number, to: number): number {
   let crc = 0x875060;
-  for (let shift = 0; shift < 24; shift += 8) {
-    crc ^= ((value >>> shift) & 0xff) << 16;
+  for (let at = from; at < to; at += 1) {
+    crc ^= (bytes[at] ?? 0) << 16;
     for (let bit = 0; bit < 8; bit += 1) {
       crc <<= 1;
       if ((crc & 0x1000000) !== 0) crc ^= 0x1974f0b;
@@ -35,31 +43,36 @@ function crc32(bytes: Uint8Array, before: number): number {
 /** The CRC-32 of a payload starts from these bytes. */
 const CRC32_START = crc32(Uint8Array.of(0xfa, 0x2d, 0x55, 0xca), 0xffffffff);
 
-/** One segment. */
-function segment(payload: Uint8Array, selfContained: boolean): Uint8Array {
-  const bytes = new Uint8Array(SEGMENT_HEAD_BYTES + payload.length + SEGMENT_TAIL_BYTES);
-  const head = payload.length | (selfContained ? SELF_CONTAINED : 0);
-  const crc = crc24(head);
-  for (let i = 0; i < 3; i += 1) {
-    bytes[i] = (head >>> (8 * i)) & 0xff;
-    bytes[3 + i] = (crc >>> (8 * i)) & 0xff;
+/** One segment. With compression it always is compressed: Python's driver misreads one that says that it is not, in pieces. */
+function segment(payload: Uint8Array, selfContained: boolean, compressed: boolean): Uint8Array {
+  const inside = compressed ? lz4Literals(payload) : payload;
+  const [before, flag] = compressed ? [payload.length * LENGTH_VALUES, LENGTH_VALUES ** 2] : [0, LENGTH_VALUES];
+  let head = inside.length + before + (selfContained ? flag : 0);
+  const headLength = headBytes(compressed);
+  const bytes = new Uint8Array(headLength + inside.length + SEGMENT_TAIL_BYTES);
+  for (let i = 0; i < headLength - CRC24_BYTES; i += 1) {
+    bytes[i] = head % 256;
+    head = Math.floor(head / 256);
   }
-  bytes.set(payload, SEGMENT_HEAD_BYTES);
-  new DataView(bytes.buffer).setUint32(SEGMENT_HEAD_BYTES + payload.length, payloadCrc(payload), true);
+  const crc = crc24(bytes, 0, headLength - CRC24_BYTES);
+  for (let i = 0; i < CRC24_BYTES; i += 1) bytes[headLength - CRC24_BYTES + i] = (crc >>> (8 * i)) & 0xff;
+  bytes.set(inside, headLength);
+  new DataView(bytes.buffer).setUint32(headLength + inside.length, payloadCrc(inside), true);
   return bytes;
 }
 
 /** Segments that carry these whole envelopes. */
-export function segmentsOf(envelopes: Uint8Array): Uint8Array {
-  if (envelopes.length <= PAYLOAD_MAX_BYTES) return segment(envelopes, true);
+export function segmentsOf(envelopes: Uint8Array, compressed = false): Uint8Array {
+  const max = compressed ? LITERALS_MAX_BYTES : PAYLOAD_MAX_BYTES;
+  if (envelopes.length <= max) return segment(envelopes, true, compressed);
   const parts: Uint8Array[] = [];
   for (let at = 0; at < envelopes.length;) {
     const whole = envelopes.subarray(at, at + HEAD_BYTES + readHead(envelopes, at).length);
     at += whole.length;
-    if (whole.length <= PAYLOAD_MAX_BYTES) parts.push(segment(whole, true));
+    if (whole.length <= max) parts.push(segment(whole, true, compressed));
     else
-      for (let from = 0; from < whole.length; from += PAYLOAD_MAX_BYTES)
-        parts.push(segment(whole.subarray(from, from + PAYLOAD_MAX_BYTES), false));
+      for (let from = 0; from < whole.length; from += max)
+        parts.push(segment(whole.subarray(from, from + max), false, compressed));
   }
   return joined(parts);
 }
@@ -76,6 +89,8 @@ export class Segments {
   readonly #parts = new Held();
   /** A segment of our own that waits for the end of what passes. */
   #own: Uint8Array = NOTHING;
+  /** They have heads for compression, by LZ4. */
+  compressed = false;
 
   constructor(reader: Omit<Reader, "over">) {
     this.#reader = reader;
@@ -88,7 +103,7 @@ export class Segments {
 
   /** Puts an envelope between those that pass. Returns what can be sent at once; the rest comes with `take`. */
   insert(own: Uint8Array): Uint8Array {
-    const bytes = segmentsOf(own);
+    const bytes = segmentsOf(own, this.compressed);
     if (this.between) return bytes;
     this.#own = joined([this.#own, bytes]);
     return NOTHING;
@@ -102,10 +117,11 @@ export class Segments {
     let at = Math.min(this.#left, bytes.length);
     this.#left -= at;
     let from = 0;
-    let needed = SEGMENT_HEAD_BYTES;
-    while (bytes.length - at >= SEGMENT_HEAD_BYTES) {
-      const { length, selfContained } = readSegmentHead(bytes, at);
-      const end = at + SEGMENT_HEAD_BYTES + length + SEGMENT_TAIL_BYTES;
+    const headLength = headBytes(this.compressed);
+    let needed = headLength;
+    while (bytes.length - at >= headLength) {
+      const { length, plainLength, selfContained } = readSegmentHead(bytes, at, this.compressed);
+      const end = at + headLength + length + SEGMENT_TAIL_BYTES;
       const begins = !selfContained && this.#envelopeLeft === 0;
       // Whole envelopes, and the beginning of a longer one, are looked at when they are complete.
       const passes = !selfContained && !begins && this.#wanted === undefined;
@@ -113,8 +129,9 @@ export class Segments {
         needed = end - at;
         break;
       }
-      const payload = bytes.subarray(at + SEGMENT_HEAD_BYTES, Math.min(bytes.length, end - SEGMENT_TAIL_BYTES));
-      const changed = selfContained ? this.#whole(payload) : this.#part(payload, length, begins);
+      const payload = bytes.subarray(at + headLength, Math.min(bytes.length, end - SEGMENT_TAIL_BYTES));
+      const plain = plainLength === 0 || passes ? payload : lz4(payload, plainLength);
+      const changed = selfContained ? this.#whole(plain) : this.#part(plain, plainLength || length, begins);
       if (changed !== undefined) {
         // What is made anew gets a right checksum: what it is made of must have had one.
         checkPayload(payload, bytes, end);
@@ -148,7 +165,7 @@ export class Segments {
       same &&= changed === whole;
       parts.push(changed);
     }
-    return same ? undefined : segmented(parts);
+    return same ? undefined : this.#segmented(parts);
   }
 
   /** A part of a longer envelope; undefined: it may pass. Nothing of a wanted one goes on until it is complete. */
@@ -168,13 +185,13 @@ export class Segments {
     if (this.#envelopeLeft > 0 || whole === undefined) return NOTHING;
     this.#wanted = undefined;
     if (whole.length !== all) throw new BadBytes("found an envelope that goes on too long");
-    return segmented([this.#reader.rewrite(head, whole)]);
+    return this.#segmented([this.#reader.rewrite(head, whole)]);
   }
-}
 
-function segmented(envelopes: readonly Uint8Array[]): Uint8Array {
-  const all = joined(envelopes);
-  return all.length === 0 ? NOTHING : segmentsOf(all);
+  #segmented(envelopes: readonly Uint8Array[]): Uint8Array {
+    const all = joined(envelopes);
+    return all.length === 0 ? NOTHING : segmentsOf(all, this.compressed);
+  }
 }
 
 function checkPayload(payload: Uint8Array, bytes: Uint8Array, end: number): void {
@@ -186,10 +203,22 @@ function payloadCrc(payload: Uint8Array): number {
   return (crc32(payload, CRC32_START) ^ 0xffffffff) >>> 0;
 }
 
-function readSegmentHead(bytes: Uint8Array, at: number): { readonly length: number; readonly selfContained: boolean } {
+type SegmentHead = {
+  /** Of the payload as it is. */
+  readonly length: number;
+  /** Without compression; 0: it has none. */
+  readonly plainLength: number;
+  readonly selfContained: boolean;
+};
+
+function readSegmentHead(bytes: Uint8Array, at: number, compressed: boolean): SegmentHead {
+  const end = at + headBytes(compressed) - CRC24_BYTES;
   const number = (from: number): number =>
     (bytes[from] ?? 0) | ((bytes[from + 1] ?? 0) << 8) | ((bytes[from + 2] ?? 0) << 16);
-  const head = number(at);
-  if (crc24(head) !== number(at + 3)) throw new BadBytes("found a segment's head with a wrong checksum");
-  return { length: head & PAYLOAD_MAX_BYTES, selfContained: (head & SELF_CONTAINED) !== 0 };
+  if (crc24(bytes, at, end) !== number(end)) throw new BadBytes("found a segment's head with a wrong checksum");
+  const low = number(at);
+  const length = low % LENGTH_VALUES;
+  if (!compressed) return { length, plainLength: 0, selfContained: low >= LENGTH_VALUES };
+  const after = Math.floor((low + (bytes[at + 3] ?? 0) * 2 ** 24 + (bytes[at + 4] ?? 0) * 2 ** 32) / LENGTH_VALUES);
+  return { length, plainLength: after % LENGTH_VALUES, selfContained: (after & LENGTH_VALUES) !== 0 };
 }

@@ -1,10 +1,11 @@
 // One server's side of a CQL conversation: what it was asked and has not answered yet, and what becomes of its answers.
 import { BodyReader, intBytes, shortBytes, stringBytes, stringListBytes } from "./body.ts";
+import { isCompression, type Plain, plainEnvelope } from "./compression.ts";
 import { Direction } from "./direction.ts";
 import { BadBytes, envelope, HEAD_BYTES, type Head, joined, NOTHING, onStream, OPCODES } from "./envelopes.ts";
 import type { Kind } from "./queries.ts";
 import { isSchemaChange, keyspaceSet, onlyColumn, preparedId, rewriteRows } from "./rows.ts";
-import { canBeReplayed, FRAMED_SINCE, question, type Replay, type Session } from "./session.ts";
+import { canBeReplayed, FRAMED_SINCE, question, type Replay, type Session, use } from "./session.ts";
 
 /** Longer answers are not held back: a thousand nodes with 256 tokens each come to 6 MB. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
@@ -15,6 +16,8 @@ const OWN_VERSION = "SELECT schema_version FROM system.local WHERE key='local'";
 const OTHER_VERSIONS = "SELECT schema_version FROM system.peers";
 /** Statements that are prepared for one request: a batch may have many. */
 const PREPARES_MAX = 32;
+/** A result that tells a keyspace is not longer, with warnings and all. */
+const KEYSPACE_ANSWER_MAX_BYTES = 2048;
 const SERVER_ERROR = 0x0000;
 const UNPREPARED = 0x2500;
 const LOST = "The node ended the connection before it answered; whether it did what was asked is not known";
@@ -24,6 +27,8 @@ export type Taken = {
   readonly forward: readonly Uint8Array[];
   /** For who sent them. */
   readonly reply?: Uint8Array;
+  /** For the present server, if that is not who sent them. */
+  readonly onward?: Uint8Array;
   /** After so long, what `bytes` returns is for who sent them. */
   readonly later?: { readonly afterMs: number; readonly bytes: () => Uint8Array };
   /** The connection cannot go on. */
@@ -45,11 +50,15 @@ export type Open = {
   readonly request?: Uint8Array;
   /** Doing it twice is as doing it once. */
   readonly safe: boolean;
+  /** It is a statement that is known to set the keyspace. */
+  readonly settles?: boolean;
   readonly change?: Change;
   /** The server's word that it does not know a statement, in hex, while that is prepared. */
   readonly unprepared?: { readonly id: string; readonly answer: Uint8Array };
   /** Statements that were prepared for it. */
   readonly prepared?: number;
+  /** It is a question of ours: what the client is answered once the server has answered it. */
+  readonly held?: Uint8Array;
 };
 
 /** What settles something about the connection: meanwhile it cannot move. */
@@ -63,6 +72,10 @@ export type Around = {
   isPresent(server: Server): boolean;
   /** Whether envelopes go on in one piece only, since two servers speak. */
   holds(): boolean;
+  /** Lets the present server answer a question of ours on this stream. False: there is none. */
+  settle(question: Uint8Array, stream: number, open: Open): boolean;
+  /** What is to be sent to the present server because of that. */
+  onward(): Uint8Array;
 };
 
 export class Server {
@@ -99,9 +112,8 @@ export class Server {
 
   /** Whether it could give its place to another server. */
   get movable(): boolean {
-    return (
-      canBeReplayed(this.#around.session) && ![...this.#open.values()].some(({ about }) => SETTLING.includes(about))
-    );
+    const settling = ({ about, settles }: Open): boolean => settles === true || SETTLING.includes(about);
+    return canBeReplayed(this.#around.session) && ![...this.#open.values()].some(settling);
   }
 
   /** A request is on its way to it. */
@@ -125,8 +137,9 @@ export class Server {
       const reply = this.#insertQuestions();
       const later = this.#later;
       this.#later = undefined;
+      const onward = this.#around.onward();
       const more = { ...(reply.length === 0 ? {} : { reply }), ...(later === undefined ? {} : { later }) };
-      return { forward, ...more };
+      return { forward, ...more, ...(onward.length === 0 ? {} : { onward }) };
     } catch (error) {
       if (error instanceof BadBytes) return { forward: [], error: error.message };
       throw error;
@@ -149,7 +162,8 @@ export class Server {
     const version = this.#version();
     for (const stream of [...this.#open.keys()]) {
       const open = this.#close(stream);
-      if (open?.change !== undefined) answers.push(open.change.answer);
+      const answer = open?.change?.answer ?? open?.held;
+      if (answer !== undefined) answers.push(answer);
       else if (open?.safe === true && open.request !== undefined) again.push(anew(stream, open, open.request));
       else {
         const body = joined([intBytes(SERVER_ERROR), stringBytes(LOST)]);
@@ -171,12 +185,9 @@ export class Server {
     return joined(this.#questions.splice(0).map(place));
   }
 
-  #begins({ stream, opcode, length }: Head): boolean {
-    const open = this.#open.get(stream);
-    const wanted =
-      this.replay?.state === "more" ||
-      open?.unprepared !== undefined ||
-      (open?.about === "execute" ? opcode === OPCODES.error : open?.about !== undefined);
+  #begins(head: Head): boolean {
+    const { stream, length } = head;
+    const wanted = this.replay?.state === "more" || this.#looksAt(head, this.#open.get(stream));
     if (!wanted && !this.#around.holds()) {
       this.#close(stream);
       return false;
@@ -186,36 +197,60 @@ export class Server {
     return true;
   }
 
+  /** Whether the answer to this request has to be understood. */
+  #looksAt({ opcode, length }: Head, open: Open | undefined): boolean {
+    if (open?.held !== undefined || (opcode === OPCODES.result && length <= KEYSPACE_ANSWER_MAX_BYTES)) return true;
+    if (open?.about !== "execute" || open.unprepared !== undefined) return open?.about !== undefined;
+    return opcode === OPCODES.error;
+  }
+
   #replayed(head: Head, whole: Uint8Array): Uint8Array {
     const { replay } = this;
     if (replay === undefined || head.stream !== 0) return NOTHING;
-    replay.hear(head, whole);
-    this.#direction.framed = head.version >= FRAMED_SINCE;
+    const plain = this.#plain(head, whole);
+    replay.hear(plain.head, plain.whole);
+    if (head.version >= FRAMED_SINCE) this.#direction.frame(this.#around.session.compression);
     if (replay.state === "more") this.#questions.push(replay.next());
     return NOTHING;
   }
 
+  #plain(head: Head, whole: Uint8Array): Plain {
+    const { compression } = this.#around.session;
+    const plain =
+      head.version < FRAMED_SINCE ? plainEnvelope(compression, head, whole, ANSWER_MAX_BYTES) : { head, whole };
+    if (plain !== undefined) return plain;
+    throw new BadBytes(`found an answer to be held back that is longer, wanted at most ${ANSWER_MAX_BYTES} bytes`);
+  }
+
   #answered(head: Head, whole: Uint8Array): Uint8Array {
     const open = this.#close(head.stream);
+    if (!this.#looksAt(head, open)) return whole;
+    const plain = this.#plain(head, whole);
+    const changed = this.#understood(plain.head, plain.whole, open);
+    return changed === plain.whole ? whole : changed;
+  }
+
+  #understood(head: Head, whole: Uint8Array, open: Open | undefined): Uint8Array {
     const body = whole.subarray(HEAD_BYTES);
+    if (open?.held !== undefined) return open.held;
+    const isResult = head.opcode === OPCODES.result;
+    const keyspace = isResult ? keyspaceSet(head, body) : undefined;
+    if (keyspace !== undefined) return this.#keyspaceIs(keyspace, head, whole);
     if (open === undefined) return whole;
     if (open.change !== undefined) return this.#agreed(head, body, open, open.change);
     if (open.unprepared !== undefined) return this.#preparedFor(head, body, open, open.unprepared);
-    const isResult = head.opcode === OPCODES.result;
     switch (open.about) {
       case undefined:
+      case "use":
         return whole;
       case "startup":
       case "login":
         this.#settled(head, body, open.about);
         return whole;
       case "options":
-        return head.opcode === OPCODES.supported ? envelope(head, withoutCompression(body), true) : whole;
+        return head.opcode === OPCODES.supported ? envelope(head, withKnownCompression(body), true) : whole;
       case "register":
         if (head.opcode === OPCODES.ready) this.#around.session.listens = true;
-        return whole;
-      case "use":
-        if (isResult) this.#around.session.keyspace = keyspaceSet(head, body) ?? this.#around.session.keyspace;
         return whole;
       case "prepare": {
         const id = isResult ? preparedId(head, body) : undefined;
@@ -237,6 +272,16 @@ export class Server {
     }
   }
 
+  /** A keyspace is set, in whatever way: the present server must know it before the client goes on. */
+  #keyspaceIs(keyspace: string, head: Head, answer: Uint8Array): Uint8Array {
+    const { session } = this.#around;
+    session.keyspace = keyspace;
+    if (this.#around.isPresent(this)) return answer;
+    // The client still waits on this stream, and the present server has it free.
+    const open: Open = { safe: false, held: answer.slice() };
+    return this.#around.settle(use(head, keyspace), head.stream, open) ? NOTHING : answer;
+  }
+
   /** An answer to STARTUP, or to who the driver is. */
   #settled({ version, opcode }: Head, body: Uint8Array, about: "startup" | "login"): void {
     const { session, client } = this.#around;
@@ -245,8 +290,8 @@ export class Server {
     if (opcode === OPCODES.ready || opcode === OPCODES.authSuccess) session.established = true;
     if (about !== "startup" || version < FRAMED_SINCE) return;
     const accepted = opcode === OPCODES.ready || opcode === OPCODES.authenticate;
-    this.#direction.framed = accepted;
     client.framed = accepted;
+    if (accepted) this.#direction.frame(session.compression);
   }
 
   /** An error instead of a statement's result: a statement that the server does not know is prepared, if it is known here. */
@@ -315,15 +360,16 @@ function anew(stream: number, { about, safe }: Open, request: Uint8Array): Again
   return { stream, request, open: { ...(about === undefined ? {} : { about }), safe, request } };
 }
 
-/** The body of SUPPORTED with no compression to choose, since whole envelopes could not be read any more. */
-function withoutCompression(body: Uint8Array): Uint8Array {
+/** The body of SUPPORTED with no compression to choose but what can be read here. */
+function withKnownCompression(body: Uint8Array): Uint8Array {
   const reader = new BodyReader(body);
   const count = reader.short();
   const parts: Uint8Array[] = [shortBytes(count)];
   for (let left = count; left > 0; left -= 1) {
     const name = reader.string();
     const values = reader.stringList();
-    parts.push(stringBytes(name), stringListBytes(name.toUpperCase() === "COMPRESSION" ? [] : values));
+    const known = name.toUpperCase() === "COMPRESSION" ? values.filter(isCompression) : values;
+    parts.push(stringBytes(name), stringListBytes(known));
   }
   return joined(parts);
 }

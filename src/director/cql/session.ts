@@ -1,5 +1,6 @@
 // What a driver's connection has settled with its node, so that another node can be told the same and take its place.
 import { BodyReader, intBytes, shortBytes, stringListBytes } from "./body.ts";
+import type { Compression } from "./compression.ts";
 import { BadBytes, envelope, HEAD_BYTES, type Head, joined, NOTHING, onStream, OPCODES } from "./envelopes.ts";
 import type { Identity } from "./rows.ts";
 import type { Statements } from "./statements.ts";
@@ -20,6 +21,8 @@ export type Session = {
   readonly statements: Statements;
   /** STARTUP as the driver sent it. */
   startup: Uint8Array | undefined;
+  /** What it asks for there: the driver's with its node, whichever that is. */
+  compression: Compression | undefined;
   authenticator: string;
   login: Login;
   /** The server has accepted all of it. */
@@ -33,7 +36,7 @@ export type Session = {
 
 export function newSession(identity: Identity, statements: Statements): Session {
   return {
-    ...{ identity, statements, startup: undefined, authenticator: "", login: { type: "none" } },
+    ...{ identity, statements, startup: undefined, compression: undefined, authenticator: "", login: { type: "none" } },
     ...{ established: false, keyspace: undefined, listens: false, keptBytes: 0 },
   };
 }
@@ -52,13 +55,20 @@ export function question(head: Omit<Head, "length">, query: string): Uint8Array 
   return envelope({ ...head, flags: 0, opcode: OPCODES.query }, body, false);
 }
 
+/** Sets the keyspace, on the stream of `head`. */
+export function use(head: Omit<Head, "length">, keyspace: string): Uint8Array {
+  return question(head, `USE "${keyspace.replaceAll('"', '""')}"`);
+}
+
 type Step = "startup" | "login" | "use" | "register";
 
 /** Says to a server what was settled with another one. All on stream 0, one step after the other's answer. */
 export class Replay {
   readonly #session: Session;
   readonly #head: Omit<Head, "length">;
-  readonly #steps: Step[];
+  #steps: Step[];
+  /** The keyspace that it was told. */
+  #keyspace: string | undefined;
   /** "more": it goes on; otherwise why it cannot. */
   state: "more" | "done" | { readonly error: string } = "more";
 
@@ -71,6 +81,14 @@ export class Replay {
     if (session.listens) this.#steps.push("register");
   }
 
+  /** Whether it goes on, since another keyspace was set after it was told that. */
+  goesOn(): boolean {
+    if (this.state !== "done" || this.#keyspace === this.#session.keyspace) return false;
+    this.#steps = ["use"];
+    this.state = "more";
+    return true;
+  }
+
   /** What is said next. */
   next(): Uint8Array {
     const { startup, login, keyspace } = this.#session;
@@ -80,7 +98,8 @@ export class Replay {
       case "login":
         return login.type === "token" ? onStream(login.response, 0) : NOTHING;
       case "use":
-        return question(this.#head, `USE "${(keyspace ?? "").replaceAll('"', '""')}"`);
+        this.#keyspace = keyspace;
+        return use(this.#head, keyspace ?? "");
       case "register":
         return envelope({ ...this.#head, opcode: OPCODES.register }, stringListBytes(EVENTS), false);
       default:
@@ -93,7 +112,10 @@ export class Replay {
     const step = this.#steps.shift();
     const wrong = this.#wrong(step, head, whole);
     if (wrong !== undefined) this.state = { error: wrong };
-    else if (this.#steps.length === 0) this.state = "done";
+    else if (this.#steps.length === 0) {
+      this.state = "done";
+      this.goesOn();
+    }
   }
 
   #wrong(step: Step | undefined, { opcode }: Head, whole: Uint8Array): string | undefined {

@@ -1,19 +1,21 @@
 // The statements that drivers have prepared through a listener, so that they can be prepared where a node does not know them.
 import { BodyReader } from "./body.ts";
 import { HEAD_BYTES } from "./envelopes.ts";
-import { onlyReads } from "./queries.ts";
+import { kindOf, onlyReads } from "./queries.ts";
 
 /** Statements and bytes of them that are remembered; those that were used longest ago are forgotten first. */
 const STATEMENTS_MAX = 10_000;
 const BYTES_MAX = 16 * 1024 * 1024;
-/** As much of a statement shows whether it only reads. */
-const LOOK_BYTES = 64;
+/** As much of a statement shows what it does. */
+const LOOK_BYTES = 256;
 
 export type Statement = {
   /** The whole PREPARE as its driver sent it. */
   readonly prepare: Uint8Array;
   /** It only reads. */
   readonly safe: boolean;
+  /** It sets the keyspace. */
+  readonly settles: boolean;
 };
 
 export class Statements {
@@ -24,8 +26,8 @@ export class Statements {
   add(version: number, id: Uint8Array, prepare: Uint8Array): void {
     const key = keyOf(version, id);
     this.#forget(key);
-    const safe = onlyReads(new BodyReader(prepare, HEAD_BYTES).longString(LOOK_BYTES));
-    this.#byKey.set(key, { prepare, safe });
+    const query = new BodyReader(prepare, HEAD_BYTES).longString(LOOK_BYTES);
+    this.#byKey.set(key, { prepare, safe: onlyReads(query), settles: kindOf(query) === "use" });
     this.#bytes += prepare.length;
     for (const oldest of this.#byKey.keys()) {
       if (this.#byKey.size <= STATEMENTS_MAX && this.#bytes <= BYTES_MAX) break;

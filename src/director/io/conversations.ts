@@ -237,7 +237,11 @@ export class Conversations implements Traffic {
     const { talk, server } = line;
     if (server === undefined || line.over) return;
     if (line !== talk.next) {
-      if (talk.socket !== undefined) this.#handOn(socket, bytes, talk.socket, server.take(bytes));
+      if (talk.socket !== undefined) {
+        const taken = server.take(bytes);
+        this.#handOn(socket, bytes, talk.socket, taken);
+        if (taken.onward !== undefined && talk.present?.socket !== undefined) put(talk.present.socket, taken.onward);
+      }
       this.#settle(talk);
       return;
     }
@@ -266,6 +270,13 @@ export class Conversations implements Traffic {
   #settle(talk: Talk): void {
     const { conversation, next, former } = talk;
     if (next !== undefined && !this.#coming.has(next)) {
+      const before = conversation.settledSince();
+      if (before.length > 0 && next.socket !== undefined) {
+        this.#coming.add(next);
+        next.startedMs = performance.now();
+        put(next.socket, before);
+        return;
+      }
       const moved = conversation.moved();
       if (moved !== undefined && next.socket !== undefined) {
         talk.former = talk.present;
