@@ -13,7 +13,7 @@ import { FRAME_MAX_BYTES, isStream, readAnswers, readRequest } from "./riak/exch
 import { FrameReader } from "./riak/frames.ts";
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? 20_261_122);
-const CQL_INPUTS = 100_000;
+const CQL_INPUTS = 150_000;
 const PB_INPUTS = 500_000;
 /** What a process may have grown by at the end; the collector is in no hurry. */
 const GROWTH_MAX_BYTES = 200 * 1024 * 1024;

@@ -370,6 +370,30 @@ describe("with compression", () => {
   });
 });
 
+test("a keyspace that is set after the next server was told all is told it before it takes over", () => {
+  const talk = new Conversation(IDENTITY);
+  const server = talk.begin();
+  talk.take(startup(4));
+  server.take(answer(4, 0, OPCODES.ready));
+  talk.take(ask(4, 1, EXECUTE, joined([shortBytes(1), text("x"), shortBytes(1)])));
+  const next = talk.replayed();
+  expect(next.say()).toEqual(startup(4));
+  const long = ask(4, 2, EXECUTE, new Uint8Array(100_000));
+  talk.take(long.subarray(0, 50_000));
+  next.take(answer(4, 0, OPCODES.ready));
+  expect(next.replay?.state).toBe("done");
+  talk.moveTo(next);
+  expect([talk.settledSince(), talk.moved()]).toEqual([new Uint8Array(), undefined]);
+  const set = answer(4, 1, OPCODES.result, joined([intBytes(3), stringBytes("ks")]));
+  expect(server.take(set)).toEqual({ forward: [set] });
+  expect(talk.settledSince()).toEqual(query(4, 0, 'USE "ks"'));
+  expect([next.replay?.state, talk.moved()]).toEqual(["more", undefined]);
+  next.take(answer(4, 0, OPCODES.result, joined([intBytes(3), stringBytes("ks")])));
+  talk.moveTo(next);
+  talk.take(long.subarray(50_000));
+  expect([talk.settledSince(), talk.moved()]).toEqual([new Uint8Array(), { first: new Uint8Array() }]);
+});
+
 test("a refused start leaves the connection as it was", () => {
   const talk = new Conversation(IDENTITY);
   const server = talk.begin();
