@@ -20,7 +20,7 @@ import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts
 const MINUTE = 60_000;
 const LOCAL_QUORUM = 6;
 const TEST_DEADLINE_MS = 240_000;
-const PYTHON_DRIVER = ["cassandra-driver", "3.30.1"] as const;
+const PYTHON_DRIVER = ["cassandra-driver", "3.30.1", "lz4==4.4.5", "python-snappy==0.7.3"] as const;
 const WORKERS = 4;
 /** How long the scheduler is away; by hand a minute was tried too. */
 const AWAY_MS = Number(process.env["SCHEDULER_AWAY_MS"] ?? 5000);
@@ -46,7 +46,7 @@ async function cassandra(node: string): Promise<number> {
 const PYTHON = `
 from cassandra import ConsistencyLevel
 from cassandra.cluster import Cluster
-session = Cluster(["127.0.0.1"], port=int(sys.argv[1])).connect("load")
+session = Cluster(["127.0.0.1"], port=int(sys.argv[1]), compression="lz4").connect("load")
 insert = session.prepare("INSERT INTO rows (id, value) VALUES (?, ?)")
 select = session.prepare("SELECT value FROM rows WHERE id = ?")
 insert.consistency_level = select.consistency_level = ConsistencyLevel.LOCAL_QUORUM
@@ -103,10 +103,10 @@ const SCRIPT = `
 import sys, logging
 from cassandra.cluster import Cluster
 from cassandra.concurrent import execute_concurrent_with_args
-port, version = int(sys.argv[1]), int(sys.argv[2])
-cluster = Cluster(["127.0.0.1"], port=port, protocol_version=version)
+port, version, compression = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+cluster = Cluster(["127.0.0.1"], port=port, protocol_version=version, compression=compression or False)
 session = cluster.connect()
-table = "python.rows%d" % version
+table = "python.rows%d%s" % (version, compression)
 session.execute("CREATE KEYSPACE IF NOT EXISTS python WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}")
 session.execute("CREATE TABLE %s (id int PRIMARY KEY, value text)" % table)
 insert = session.prepare("INSERT INTO %s (id, value) VALUES (?, ?)" % table)
@@ -115,21 +115,28 @@ execute_concurrent_with_args(session, insert, list(values.items()), concurrency=
 rows = {row.id: row.value for row in session.execute("SELECT * FROM %s" % table)}
 assert rows == values, "values differ"
 hosts = ["%s:%d" % (host.address, host.endpoint.port) for host in cluster.metadata.all_hosts()]
-print(cluster.protocol_version, " ".join(hosts), len(rows))
+used = {c._compression_type for holder in cluster.get_connection_holders() for c in holder.get_connections()}
+print(cluster.protocol_version, used, " ".join(hosts), len(rows))
 cluster.shutdown()
 `;
 
 describe("the Python driver", () => {
-  for (const version of [4, 5])
-    test(
-      `stays with the director in protocol version ${version}`,
-      async () => {
-        const folder = await pythonPackage(...PYTHON_DRIVER);
-        const said = await runPython(folder, SCRIPT, [String(director.ports.cql), String(version)]);
-        expect(said).toBe(`${version} 127.0.0.1:${director.ports.cql} 300\n`);
-      },
-      TEST_DEADLINE_MS,
-    );
+  test.each([
+    [4, ""],
+    [5, ""],
+    [4, "lz4"],
+    [4, "snappy"],
+    [5, "lz4"],
+  ])(
+    "stays with the director in protocol version %d, with compression %p",
+    async (version, compression) => {
+      const folder = await pythonPackage(...PYTHON_DRIVER);
+      const said = await runPython(folder, SCRIPT, [String(director.ports.cql), String(version), compression]);
+      const used = compression === "" ? "{None}" : `{'${compression}'}`;
+      expect(said).toBe(`${version} ${used} 127.0.0.1:${director.ports.cql} 300\n`);
+    },
+    TEST_DEADLINE_MS,
+  );
 });
 
 test(

@@ -7,14 +7,18 @@ import type { Failure, Load } from "./director.ts";
 const STOP_DEADLINE_MS = 30_000;
 const FOLDER = join(import.meta.dir, "../../build/python");
 
-/** A folder for PYTHONPATH with the package and what it needs, made if it is not there yet. */
-export async function pythonPackage(name: string, version: string): Promise<string> {
-  const folder = join(FOLDER, `${name}-${version}`);
+/** A folder for PYTHONPATH with the package, what it needs and `more` ("name==version"), made if it is not there yet. */
+export async function pythonPackage(name: string, version: string, ...more: readonly string[]): Promise<string> {
+  const folder = join(FOLDER, [`${name}-${version}`, ...more].join("+"));
   if (existsSync(folder)) return folder;
   await mkdir(FOLDER, { recursive: true });
   const fresh = `${folder}.${process.pid}`;
   const argv = ["python3", "-m", "pip", "install", "-q", "--disable-pip-version-check", "--target", fresh];
-  const pip = Bun.spawn([...argv, `${name}==${version}`], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const pip = Bun.spawn([...argv, `${name}==${version}`, ...more], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
   const [errors, code] = await Promise.all([new Response(pip.stderr).text(), pip.exited]);
   if (code !== 0) throw new Error(`Cannot install ${name} ${version} with pip: it ended with ${code}\n${errors}`);
   // Another test may have been faster.
