@@ -69,30 +69,35 @@ const CHECKS: readonly Check[] = [
   program("dead code", tool("knip", "--no-progress", "--no-config-hints")),
 ];
 
-async function report({ name, check }: Check): Promise<boolean> {
+/** Runs a check and prints what came of it; returns what was printed if it failed. */
+async function report({ name, check }: Check): Promise<string | undefined> {
   const startedMs = performance.now();
   const { ok, output, notes = [] } = await check();
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const rows = [...(ok ? [] : output.trim().split("\n")), ...notes.map((note) => `note: ${note}`)];
-  console.log([`${ok ? "pass" : "FAIL"} ${name} (${seconds} s)`, ...rows.map((row) => `  ${row}`)].join("\n"));
-  return ok;
+  const text = [`${ok ? "pass" : "FAIL"} ${name} (${seconds} s)`, ...rows.map((row) => `  ${row}`)].join("\n");
+  console.log(text);
+  return ok ? undefined : text;
 }
 
-/** Runs all checks, two at a time, and returns how many passed and failed. */
-export async function checkAll(): Promise<{ readonly passed: number; readonly failed: number }> {
+/** Runs all checks, two at a time, and returns how many passed, and what was printed of each that failed. */
+export async function checkAll(): Promise<{ readonly passed: number; readonly failures: readonly string[] }> {
   await generateProto();
   const waiting = [...CHECKS];
-  let passed = 0;
+  const failures: string[] = [];
   const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) if (await report(next)) passed += 1;
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const failure = await report(next);
+      if (failure !== undefined) failures.push(failure);
+    }
   };
   await Promise.all([worker(), worker()]);
-  return { passed, failed: CHECKS.length - passed };
+  return { passed: CHECKS.length - failures.length, failures };
 }
 
 if (import.meta.main)
   await script(async () => {
-    const { passed, failed } = await checkAll();
-    console.log(`check: ${passed} passed, ${failed} failed`);
-    if (failed > 0) process.exitCode = 1;
+    const { passed, failures } = await checkAll();
+    console.log(`check: ${passed} passed, ${failures.length} failed`);
+    if (failures.length > 0) process.exitCode = 1;
   });

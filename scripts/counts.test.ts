@@ -1,6 +1,6 @@
-// The sum that scripts/test ends with, against closing lines as `bun test` prints them.
+// The sum that scripts/test ends with and what it says of failures, against closing lines as `bun test` prints them.
 import { expect, test } from "bun:test";
-import { closingCounts, countsText, sumCounts } from "./counts.ts";
+import { closingCounts, countsText, failuresIn, sumCounts } from "./counts.ts";
 
 const GOOD = "(pass) a [0.20ms]\n\n 13 pass\n 0 fail\n 20 expect() calls\nRan 13 tests across 2 files. [1.88s]\n";
 
@@ -48,4 +48,23 @@ test("the last line adds all up", () => {
   ];
   expect(countsText(sumCounts(all))).toBe("5 passed, 1 failed, 2 skipped");
   expect(countsText(sumCounts(all.slice(0, 1)))).toBe("2 passed, 0 failed");
+});
+
+test("a failed test is said again with its file and what was printed for it, and no more", () => {
+  const long = Array.from({ length: 100 }, (_, index) => `line ${index} ${"x".repeat(100)}`);
+  const printed = [
+    "a.test.ts:",
+    "(pass) one [1.00ms]",
+    "error: Expected 2, received 3",
+    "",
+    "(fail) two [1.00ms]",
+    "b.test.ts:",
+    ...long,
+    "(fail) three [1.00ms]",
+    "(pass) four",
+  ];
+  const failures = failuresIn(printed.join("\n"));
+  expect(failures[0]).toBe("a.test.ts:\nerror: Expected 2, received 3\n(fail) two [1.00ms]");
+  expect(failures[1]).toEndWith(`${long.at(-1)}\n(fail) three [1.00ms]`);
+  expect(failures.map((text) => text.length < 1600)).toEqual([true, true]);
 });

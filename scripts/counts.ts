@@ -1,4 +1,4 @@
-// How many tests passed and failed, read from the closing lines of `bun test`.
+// What `bun test` said: how many tests passed and failed, and what the failed ones printed.
 
 export type Counts = { readonly passed: number; readonly failed: number; readonly skipped: number };
 
@@ -30,4 +30,27 @@ export function closingCounts(printed: string, exitCode: number): Counts {
   const skipped = count(/^ *\d+ skip$/) + count(/^ *\d+ todo$/);
   const bad = exitCode !== 0 || passed + failed + skipped === 0;
   return { passed, failed: failed === 0 && bad ? 1 : failed, skipped };
+}
+
+/** Of a failed test at most these many lines and characters are said again. */
+const REPEATED = { lines: 30, characters: 1500 };
+
+/**
+ * What of `printed` explains each failed test: its file, the lines between the test before and its own, shortened from the
+ * front, and its own line.
+ */
+export function failuresIn(printed: string): readonly string[] {
+  const failures: string[] = [];
+  let file = "";
+  let since: string[] = [];
+  for (const line of Bun.stripANSI(printed).split("\n")) {
+    if (/^\S+\.test\.ts:$/.test(line)) file = line;
+    if (line.startsWith("(fail) ")) {
+      const said = since.filter((text) => text.trim() !== "").slice(-REPEATED.lines);
+      failures.push([file, said.join("\n").slice(-REPEATED.characters), line].filter((text) => text !== "").join("\n"));
+    }
+    if (/^\((pass|fail|skip|todo)\) /.test(line) || line === file) since = [];
+    else since.push(line);
+  }
+  return failures;
 }

@@ -2,7 +2,7 @@
 // files whose path contains it, and leaves the checks out.
 import { readdir } from "node:fs/promises";
 import { checkAll } from "./check.ts";
-import { closingCounts, countsText, sumCounts, type Counts } from "./counts.ts";
+import { closingCounts, countsText, failuresIn, sumCounts, type Counts } from "./counts.ts";
 import { ROOT, run } from "./run.ts";
 
 /** Longer than any test run takes: one that hangs ends all the same. */
@@ -11,7 +11,11 @@ const ENDING_MS = 3000;
 /** In the environment of every test process and of all that it starts: how we know our own. */
 const MARK = { RINGMASTER_TEST_RUN: crypto.randomUUID() };
 
+/** So many failures are said again at the end: who sees only the end of a long log must learn what failed. */
+const REPEATED_MOST = 8;
+
 const stop = new AbortController();
+const failures: string[] = [];
 
 function headline(text: string): void {
   console.log(`\n== ${text}`);
@@ -43,7 +47,9 @@ async function sweep(): Promise<number> {
     left = await leftBehind();
   }
   for (const [pid, command] of left) {
-    console.log(`left behind, stopped now: ${pid} ${command}`);
+    const said = `left behind, stopped now: ${pid} ${command}`;
+    console.log(said);
+    failures.push(said.slice(0, 1000));
     try {
       process.kill(pid, "SIGKILL");
     } catch {
@@ -59,13 +65,17 @@ async function runTests(flags: readonly string[], files: readonly string[]): Pro
   const argv = [process.execPath, "test", ...flags, ...files.map((file) => `./${file}`)];
   const { code, output } = await run(argv, { ...options, onText: (text) => process.stdout.write(text) });
   const counts = closingCounts(output, code);
+  const said = failuresIn(output);
+  failures.push(...said);
+  if (counts.failed > said.length) failures.push(`${files.join(" ").slice(0, 500)}\n${output.trim().slice(-1000)}`);
   const left = await sweep();
   return left > 0 ? { ...counts, failed: counts.failed + left } : counts;
 }
 
 /** A step that is not a test: it passes or fails as one. */
 async function step(argv: readonly string[]): Promise<Counts> {
-  const { code } = await run(argv, { signal: stop.signal, onText: (text) => process.stdout.write(text) });
+  const { code, output } = await run(argv, { signal: stop.signal, onText: (text) => process.stdout.write(text) });
+  if (code !== 0) failures.push(output.trim().slice(-1500));
   return code === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
 }
 
@@ -85,7 +95,9 @@ async function runAll(filter: string): Promise<Counts> {
   const all: Counts[] = [];
   if (filter === "") {
     headline("checks");
-    all.push({ ...(await checkAll()), skipped: 0 });
+    const checks = await checkAll();
+    failures.push(...checks.failures.map((text) => text.slice(0, 1500)));
+    all.push({ passed: checks.passed, failed: checks.failures.length, skipped: 0 });
   }
   headline("build");
   all.push(await step([process.execPath, "scripts/build.ts"]));
@@ -105,6 +117,10 @@ async function runAll(filter: string): Promise<Counts> {
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
 const startedMs = performance.now();
 const counts = await runAll(process.argv[2] ?? "");
+if (failures.length > 0) {
+  headline(`What failed${failures.length > REPEATED_MOST ? `: the first ${REPEATED_MOST} of ${failures.length}` : ""}`);
+  for (const failure of failures.slice(0, REPEATED_MOST)) console.log(`\n${failure}`);
+}
 console.log(`\n${((performance.now() - startedMs) / 1000).toFixed(0)} seconds in all`);
 console.log(countsText(counts));
 process.exit(counts.failed > 0 ? 1 : 0);
