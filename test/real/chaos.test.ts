@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { runChaos } from "./chaos/run.ts";
 
-const FAULTS_MINUTES = 1.5;
+const FAULTS_MINUTES = 3;
 
 test("no acknowledged row is lost and the cluster becomes whole, whatever was killed or stood still", async () => {
   const seed = Number(process.env["CHAOS_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);

@@ -123,7 +123,13 @@ export async function goOn(loads: readonly Load[], requests: number): Promise<vo
   });
 }
 
-/** What failed of all loads, as `load: error`. */
+/** What failed of all loads, each kind once, as `load: error, 3 times since <time>`. */
 export function failuresOf(loads: readonly Load[]): readonly string[] {
-  return loads.flatMap((load) => load.failures().map(({ error }) => `${load.name}: ${error}`));
+  return loads.flatMap((load) => {
+    const kinds = Map.groupBy(load.failures(), ({ error }) => error.split("\n", 1)[0]);
+    return [...kinds].map(([error, [first, ...more]]) => {
+      const since = new Date(first?.failedMs ?? 0).toISOString();
+      return `${load.name}: ${error}, ${more.length + 1} times since ${since}`;
+    });
+  });
 }

@@ -52,7 +52,14 @@ export function listen(
 ): TCPSocketListener<Side> {
   // Bun's types do not know of the port that is shared.
   const place = { hostname, port, allowHalfOpen: true, ...(isPart === true ? { reusePort: true } : {}) };
-  if (clientTls === undefined) return Bun.listen<Side>({ ...place, socket: { ...handlers, binaryType: "uint8array" } });
+  if (clientTls === undefined) {
+    // Bun gives every socket that it accepts a time-out of two minutes, however much is said on it; not so those put under TLS.
+    const open = (socket: Socket<Side>): void => {
+      socket.timeout(0);
+      void handlers.open(socket);
+    };
+    return Bun.listen<Side>({ ...place, socket: { ...handlers, open, binaryType: "uint8array" } });
+  }
   const greeter = new Greeter(handlers, clientTls, onFailed);
   return Bun.listen<Side>({
     ...place,
