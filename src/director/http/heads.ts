@@ -27,12 +27,23 @@ export type AnswerHead = {
 /** `status`: what the client is to be answered. */
 export type Bad = { readonly status: 400 | 431 | 501 | 502 | 505; readonly why: string };
 
-const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-const REQUEST_LINE = new RegExp(`^(${TOKEN}) ([!-~\\x80-\\xff]+) HTTP/(\\d)\\.(\\d)\\r\\n`);
-const STATUS_LINE = /^HTTP\/1\.(\d) (\d{3})(?: [^\r\n\0]*)?\r\n/;
-/** No line begins with a space: a header must not go on over several lines. */
-const FIELDS = new RegExp(`(?:${TOKEN}:[^\\r\\n\\0]*\\r\\n)*\\r\\n`, "y");
-const WANTED = /^(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*?)[ \t]*\r$/gim;
+const [TAB, LF, CR, SPACE, DOT, ZERO, COLON] = [9, 10, 13, 32, 46, 48, 58];
+/** This bit makes a letter a small one, and leaves the dash as it is. */
+const LOWER_CASE = 32;
+/** What a byte may be part of. */
+const [TOKEN, TARGET, VALUE] = [1, 2, 4];
+const KINDS = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const isToken = /[!#$%&'*+.^_`|~0-9A-Za-z-]/.test(String.fromCharCode(byte));
+  const isTarget = (byte > SPACE && byte < 127) || byte > 127;
+  const isValue = byte !== LF && byte !== CR && byte !== 0;
+  return (isToken ? TOKEN : 0) | (isTarget ? TARGET : 0) | (isValue ? VALUE : 0);
+});
+const METHODS = ["GET", "PUT", "POST", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+const NO_HEADER = { why: "a header that is none" } as const;
+
+const NONE: Body = { type: "none" };
+const CHUNKED: Body = { type: "chunked" };
+const REST: Body = { type: "rest" };
 
 /** These only read; repeating those, too, is as doing it once (RFC 9110, 9.2). */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
@@ -46,72 +57,156 @@ export function isIdempotent(method: string): boolean {
   return IDEMPOTENT.has(method);
 }
 
-/** Reads a request's head, up to and with the empty line. */
-export function readRequestHead(text: string): RequestHead | Bad {
-  const line = REQUEST_LINE.exec(text);
-  if (line === null) return { status: 400, why: "no request line" };
-  const [all, method = "", , major, minor] = line;
-  if (major !== "1") return { status: 505, why: `HTTP version ${major}.${minor}` };
-  const fields = readFields(text, all.length);
+/** Reads a request's head, which lies between `from` and `to`, up to and with the empty line. */
+export function readRequestHead(bytes: Uint8Array, from: number, to: number): RequestHead | Bad {
+  const target = past(bytes, from, to, TOKEN) + 1;
+  const version = past(bytes, target, to, TARGET) + 1;
+  const [major, minor] = [digit(bytes, version + 5), digit(bytes, version + 7)];
+  const isLine =
+    isEnded(bytes, from, to) &&
+    target > from + 1 &&
+    bytes[target - 1] === SPACE &&
+    version > target + 1 &&
+    bytes[version - 1] === SPACE &&
+    says(bytes, version, "HTTP/") &&
+    major >= 0 &&
+    bytes[version + 6] === DOT &&
+    minor >= 0 &&
+    says(bytes, version + 8, "\r\n");
+  if (!isLine) return { status: 400, why: "no request line" };
+  if (major !== 1) return { status: 505, why: `HTTP version ${major}.${minor}` };
+  const fields = readFields(bytes, version + 10, to);
   if ("why" in fields) return { status: 400, why: fields.why };
   const { length, coding } = fields;
+  const method = methodOf(bytes, from, target - 1);
   if (method === "CONNECT") return { status: 501, why: "method CONNECT" };
   if (coding !== undefined && coding !== "chunked")
     return { status: 501, why: "a Transfer-Encoding other than chunked" };
-  if (coding !== undefined && minor === "0") return { status: 400, why: "a Transfer-Encoding in HTTP/1.0" };
-  const stays = staysOpen(minor, fields);
-  if (coding !== undefined) return { method, stays, body: { type: "chunked" } };
-  return {
-    method,
-    stays,
-    body: length === undefined || length === 0 ? { type: "none" } : { type: "length", bytes: length },
-  };
+  if (coding !== undefined && minor === 0) return { status: 400, why: "a Transfer-Encoding in HTTP/1.0" };
+  return { method, stays: staysOpen(minor, fields), body: coding === undefined ? bodyOf(length ?? 0) : CHUNKED };
 }
 
-/** Reads the head of an answer to a request with the method. */
-export function readAnswerHead(text: string, method: string): AnswerHead | Bad {
-  const line = STATUS_LINE.exec(text);
-  if (line === null) return { status: 502, why: "no status line" };
-  const [all, minor, digits] = line;
-  const status = Number(digits);
-  const fields = readFields(text, all.length);
+/** Reads the head of an answer to a request with the method, as `readRequestHead` does. */
+export function readAnswerHead(bytes: Uint8Array, from: number, to: number, method: string): AnswerHead | Bad {
+  const minor = digit(bytes, from + 7);
+  const [hundreds, tens, ones] = [digit(bytes, from + 9), digit(bytes, from + 10), digit(bytes, from + 11)];
+  const reason = from + 12;
+  const lineEnd = bytes[reason] === SPACE ? past(bytes, reason, to, VALUE) : reason;
+  const isLine =
+    isEnded(bytes, from, to) &&
+    says(bytes, from, "HTTP/1.") &&
+    minor >= 0 &&
+    bytes[from + 8] === SPACE &&
+    Math.min(hundreds, tens, ones) >= 0 &&
+    says(bytes, lineEnd, "\r\n");
+  if (!isLine) return { status: 502, why: "no status line" };
+  const status = hundreds * 100 + tens * 10 + ones;
+  const fields = readFields(bytes, lineEnd + 2, to);
   if ("why" in fields) return { status: 502, why: fields.why };
   const { length, coding } = fields;
   const stays = staysOpen(minor, fields);
-  if (status < 200 || status === 204 || status === 304 || method === "HEAD")
-    return { status, stays, body: { type: "none" } };
-  if (coding === "chunked") return { status, stays, body: { type: "chunked" } };
-  if (coding !== undefined || length === undefined) return { status, stays: false, body: { type: "rest" } };
-  return { status, stays, body: length === 0 ? { type: "none" } : { type: "length", bytes: length } };
+  if (status < 200 || status === 204 || status === 304 || method === "HEAD") return { status, stays, body: NONE };
+  if (coding === "chunked") return { status, stays, body: CHUNKED };
+  if (coding !== undefined || length === undefined) return { status, stays: false, body: REST };
+  return { status, stays, body: bodyOf(length) };
+}
+
+/** Whether the head ends as one does. All that reads it stops there at the latest. */
+function isEnded(bytes: Uint8Array, from: number, to: number): boolean {
+  return to - from >= 4 && says(bytes, to - 4, "\r\n\r\n");
+}
+
+/** The first byte that is not of the kind, from `from` on; `to`: they all are. */
+function past(bytes: Uint8Array, from: number, to: number, kind: number): number {
+  let at = from;
+  while (at < to && ((KINDS[bytes[at] ?? 0] ?? 0) & kind) !== 0) at += 1;
+  return at;
+}
+
+function says(bytes: Uint8Array, from: number, text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (bytes[from + at] !== text.charCodeAt(at)) return false;
+  return true;
+}
+
+/** Whether a header's name is this one, given in lower case. */
+function isNamed(bytes: Uint8Array, from: number, name: string): boolean {
+  for (let at = 0; at < name.length; at += 1)
+    if (((bytes[from + at] ?? 0) | LOWER_CASE) !== name.charCodeAt(at)) return false;
+  return true;
+}
+
+/** Below 0: it is none. */
+function digit(bytes: Uint8Array, at: number): number {
+  const byte = bytes[at] ?? 0;
+  return byte >= ZERO && byte <= ZERO + 9 ? byte - ZERO : -1;
+}
+
+function textOf(bytes: Uint8Array, from: number, to: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
+}
+
+function methodOf(bytes: Uint8Array, from: number, to: number): string {
+  for (const method of METHODS) if (method.length === to - from && says(bytes, from, method)) return method;
+  return textOf(bytes, from, to);
+}
+
+function bodyOf(length: number): Body {
+  return length === 0 ? NONE : { type: "length", bytes: length };
 }
 
 type Fields = { length?: number; coding?: string; connection: string };
 
-function readFields(text: string, at: number): Fields | { readonly why: string } {
-  FIELDS.lastIndex = at;
-  if (!FIELDS.test(text) || FIELDS.lastIndex !== text.length) return { why: "a header that is none" };
+/** No line begins with a space: a header must not go on over several lines. */
+function readFields(bytes: Uint8Array, at: number, to: number): Fields | { readonly why: string } {
   const found: Fields = { connection: "" };
-  for (const [, name = "", value = ""] of text.slice(at).matchAll(WANTED)) {
-    const key = name.toLowerCase();
-    if (key === "connection") found.connection += `,${value.toLowerCase()}`;
-    else if (key === "transfer-encoding") {
-      if (found.coding !== undefined) return { why: "more than one Transfer-Encoding" };
-      found.coding = value.toLowerCase();
-    } else {
-      if (found.length !== undefined) return { why: "more than one Content-Length" };
-      if (!/^\d{1,15}$/.test(value)) return { why: "a Content-Length that is no number" };
-      found.length = Number(value);
-    }
+  let next = at;
+  while (bytes[next] !== CR) {
+    const nameEnd = past(bytes, next, to, TOKEN);
+    const valueEnd = past(bytes, nameEnd, to, VALUE);
+    if (nameEnd === next || bytes[nameEnd] !== COLON || !says(bytes, valueEnd, "\r\n")) return NO_HEADER;
+    const wrong = note(found, bytes, next, nameEnd, valueEnd);
+    if (wrong !== undefined) return { why: wrong };
+    next = valueEnd + 2;
   }
+  if (next + 2 !== to) return NO_HEADER;
   if (found.length !== undefined && found.coding !== undefined)
     return { why: "a Content-Length together with a Transfer-Encoding" };
   return found;
 }
 
-function staysOpen(minor: string | undefined, { connection }: Fields): boolean {
-  if (connection === "") return minor !== "0";
+/** Notes a header that counts here; returns what is wrong with it. */
+function note(found: Fields, bytes: Uint8Array, name: number, nameEnd: number, valueEnd: number): string | undefined {
+  const length = nameEnd - name;
+  if (length === "connection".length && isNamed(bytes, name, "connection"))
+    found.connection += `,${valueOf(bytes, nameEnd + 1, valueEnd).toLowerCase()}`;
+  else if (length === "transfer-encoding".length && isNamed(bytes, name, "transfer-encoding")) {
+    if (found.coding !== undefined) return "more than one Transfer-Encoding";
+    found.coding = valueOf(bytes, nameEnd + 1, valueEnd).toLowerCase();
+  } else if (length === "content-length".length && isNamed(bytes, name, "content-length")) {
+    if (found.length !== undefined) return "more than one Content-Length";
+    const value = valueOf(bytes, nameEnd + 1, valueEnd);
+    if (!/^\d{1,15}$/.test(value)) return "a Content-Length that is no number";
+    found.length = Number(value);
+  }
+  return undefined;
+}
+
+/** Without the spaces and tabs around it. */
+function valueOf(bytes: Uint8Array, from: number, to: number): string {
+  let [first, end] = [from, to];
+  while (first < end && isBlank(bytes[first])) first += 1;
+  while (end > first && isBlank(bytes[end - 1])) end -= 1;
+  return textOf(bytes, first, end);
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === SPACE || byte === TAB;
+}
+
+function staysOpen(minor: number, { connection }: Fields): boolean {
+  if (connection === "") return minor !== 0;
   const options = connection.split(",").map((option) => option.trim());
-  return !options.includes("close") && (minor !== "0" || options.includes("keep-alive"));
+  return !options.includes("close") && (minor !== 0 || options.includes("keep-alive"));
 }
 
 /** The head with "Connection: close" in place of what it says of that. */

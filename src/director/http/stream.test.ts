@@ -1,10 +1,24 @@
 // Heads and bodies of HTTP in all the pieces they may come in, what is refused, and a million inputs that are none.
 import { describe, expect, test } from "bun:test";
 import { nextRandom } from "../../std/random.ts";
-import { type Body, closing, HEAD_MAX_BYTES, readAnswerHead, readRequestHead } from "./heads.ts";
+import * as heads from "./heads.ts";
+import { type Body, closing, HEAD_MAX_BYTES } from "./heads.ts";
 import { BodyReader, HeadReader } from "./stream.ts";
 
 const request = (...fields: readonly string[]): string => [...fields, "", ""].join("\r\n");
+
+/** The head in the middle of other bytes. */
+function placed(text: string): readonly [bytes: Uint8Array, from: number, to: number] {
+  return [Buffer.from(`:: ${text}\r\n: 1`, "latin1"), 3, 3 + text.length];
+}
+
+function readRequestHead(text: string): heads.RequestHead | heads.Bad {
+  return heads.readRequestHead(...placed(text));
+}
+
+function readAnswerHead(text: string, method: string): heads.AnswerHead | heads.Bad {
+  return heads.readAnswerHead(...placed(text), method);
+}
 
 describe("a request's head", () => {
   test("tells the method, the body and whether the client stays", () => {
@@ -81,7 +95,7 @@ test("a head can be made to say that the connection closes", () => {
 
 /** Reads messages out of bytes that come in pieces; returns heads, and where each body ended. */
 function readAll(bytes: Buffer, size: number, bodyOf: (head: string) => Body | undefined): readonly string[] {
-  const heads = new HeadReader();
+  const reader = new HeadReader();
   const body = new BodyReader();
   const seen: string[] = [];
   for (let start = 0; start < bytes.length; start += size) {
@@ -89,16 +103,16 @@ function readAll(bytes: Buffer, size: number, bodyOf: (head: string) => Body | u
     let at = 0;
     while (at < piece.length) {
       if (body.done) {
-        const read = heads.read(piece, at);
-        if (read === "tooLong") return [...seen, "tooLong"];
-        if (read.type === "more") break;
-        const head = read.head.toString("latin1");
+        const found = reader.read(piece, at);
+        if (found === "tooLong") return [...seen, "tooLong"];
+        if (found === "more") break;
+        const head = Buffer.from(reader.head).toString("latin1");
         const next = bodyOf(head);
         if (next === undefined) return [...seen, "bad"];
-        if (read.next <= at) throw new Error("A head took no bytes");
+        if (reader.next <= at) throw new Error("A head took no bytes");
         seen.push(head);
         body.begin(next);
-        at = read.next;
+        at = reader.next;
       }
       const end = body.read(piece, at);
       if (end === undefined) return [...seen, "bad body"];
@@ -106,7 +120,7 @@ function readAll(bytes: Buffer, size: number, bodyOf: (head: string) => Body | u
       at = end;
     }
   }
-  return [...seen, body.done && !heads.begun ? "complete" : "incomplete"];
+  return [...seen, body.done && !reader.begun ? "complete" : "incomplete"];
 }
 
 const requestBody = (head: string): Body | undefined => {

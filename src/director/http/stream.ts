@@ -7,37 +7,63 @@ const LINE_MAX_BYTES = 4096;
 const TRAILERS_MAX_BYTES = 32 * 1024;
 const [CR, LF, SEMICOLON] = [13, 10, 59];
 
+const NOTHING = new Uint8Array();
+
 /** Collects a head. */
 export class HeadReader {
   #before: Uint8Array | undefined;
+  /** Where the head is that was read last: in the bytes that were given, if it came in one piece. */
+  bytes: Uint8Array = NOTHING;
+  from = 0;
+  to = 0;
+  /** Where it ended in the bytes that were given. */
+  next = 0;
 
   /** Whether part of a head is here. */
   get begun(): boolean {
     return this.#before !== undefined;
   }
 
-  /** Takes bytes from `at` on. `next`: where the head ended in them. */
-  read(
-    bytes: Uint8Array,
-    at: number,
-  ): { readonly type: "more" } | { readonly type: "head"; readonly head: Buffer; readonly next: number } | "tooLong" {
+  /** The head that was read last. */
+  get head(): Uint8Array {
+    return this.bytes.subarray(this.from, this.to);
+  }
+
+  /** Forgets a part of a head. */
+  forget(): void {
+    this.#before = undefined;
+  }
+
+  /** Takes bytes from `at` on. */
+  read(bytes: Uint8Array, at: number): "more" | "head" | "tooLong" {
     const before = this.#before;
     const had = before?.length ?? 0;
-    const fresh = at === 0 ? bytes : bytes.subarray(at);
-    const all = before === undefined ? view(fresh) : Buffer.concat([before, fresh]);
-    const end = all.indexOf("\r\n\r\n", Math.max(0, had - 3), "latin1");
-    if (end > HEAD_MAX_BYTES || (end < 0 && all.length > HEAD_MAX_BYTES)) return "tooLong";
+    const all = before === undefined ? bytes : Buffer.concat([before, at === 0 ? bytes : bytes.subarray(at)]);
+    const from = before === undefined ? at : 0;
+    const end = endOf(all, Math.max(from, had - 3));
+    if ((end < 0 ? all.length : end - 4) - from > HEAD_MAX_BYTES) return "tooLong";
     if (end < 0) {
-      this.#before = before === undefined ? fresh.slice() : all;
-      return { type: "more" };
+      this.#before = before === undefined ? bytes.slice(at) : all;
+      return "more";
     }
     this.#before = undefined;
-    return { type: "head", head: all.subarray(0, end + 4), next: at + end + 4 - had };
+    this.bytes = all;
+    this.from = from;
+    this.to = end;
+    this.next = at + end - from - had;
+    return "head";
   }
 }
 
-function view(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+/** Where the first empty line from `at` on ends; -1: there is none. */
+function endOf(bytes: Uint8Array, at: number): number {
+  for (let last = at + 3; last < bytes.length;) {
+    const byte = bytes[last];
+    if (byte === LF && bytes[last - 1] === CR && bytes[last - 2] === LF && bytes[last - 3] === CR) return last + 1;
+    // How far the end can be at least: each of its bytes tells.
+    last += byte === CR ? 1 : byte === LF ? 2 : 4;
+  }
+  return -1;
 }
 
 /** Finds the end of a body. */

@@ -1,72 +1,72 @@
-// A client of traffic by requests, and its request on the way.
+// A client of traffic by requests, and its request on the way, as far as they are the same whatever it speaks.
 import type { Socket } from "bun";
-import type { Request } from "../riak/codes.ts";
-import { FrameReader } from "../riak/frames.ts";
 import type { Attempt } from "../state.ts";
 import type { Link } from "./links.ts";
 import { Side } from "./pump.ts";
 
-/** A request on its way. */
-export type Running = {
-  /** What the decisions know it by. */
-  readonly id: number;
-  readonly rule: Request;
-  readonly startedMs: number;
-  /** The last try to place it. */
-  attempt: Attempt | undefined;
-  /** Its answers go on until one says that it is the last. */
-  stream: boolean;
-  /** What was read of it, while it may have to be sent, or sent again. */
-  kept: Uint8Array[] | undefined;
-  keptBytes: number;
-  /** Bytes of an answer have been handed to the client. */
-  answered: boolean;
-};
-
 /** A request of at most so many bytes is kept until it is answered, so that it can be sent again. */
 const KEPT_MAX_BYTES = 64 * 1024;
 
-/** `id`: not used before. `bytes`: what was read of it so far. */
-export function newRunning(id: number, rule: Request, bytes: Uint8Array): Running {
-  return {
-    ...{ id, rule, startedMs: performance.now(), attempt: undefined, stream: false, answered: false },
-    kept: [bytes],
-    keptBytes: bytes.length,
-  };
-}
+/** "bound": its link is its own for ever, since that has state. "raw": so it is, and what passes is no requests any more. */
+export type Hold = "free" | "bound" | "raw";
 
-/** Keeps more of it, all until it is being `sent`. */
-export function keep(running: Running, bytes: Uint8Array, sent: boolean): void {
-  if (running.kept === undefined) return;
-  running.kept.push(bytes.slice());
-  running.keptBytes += bytes.length;
-  if (sent) forgetLong(running);
-}
+/** A request on its way. */
+export abstract class Errand {
+  /** What the decisions know it by. */
+  readonly id: number;
+  readonly startedMs = performance.now();
+  /** What becomes of its client's link. */
+  abstract readonly hold: Hold;
+  /** Whether doing it twice may be as doing it once; then another node may be asked instead of one that is gone. */
+  abstract readonly isSafe: boolean;
+  /** The last try to place it. */
+  attempt: Attempt | undefined;
+  /** What was read of it, while it may have to be sent, or sent again. */
+  kept: Uint8Array[] | undefined;
+  #keptBytes: number;
+  /** Bytes of an answer have come. */
+  answered = false;
+  /** Its link had answered others before. */
+  linkIsOld = false;
 
-/** It was sent: one that is too long is not kept. */
-export function forgetLong(running: Running): void {
-  if (running.keptBytes > KEPT_MAX_BYTES) running.kept = undefined;
-}
+  /** `id`: not used before. `bytes`: what was read of it so far. */
+  constructor(id: number, bytes: Uint8Array) {
+    this.id = id;
+    this.kept = [bytes.slice()];
+    this.#keptBytes = bytes.length;
+  }
 
-/** Whether another node may be asked instead of one that is gone. */
-export function mayBeSentAgain({ answered, kept, rule }: Running): boolean {
-  return !answered && kept !== undefined && rule.safe;
+  keep(bytes: Uint8Array): void {
+    this.kept?.push(bytes.slice());
+    this.#keptBytes += bytes.length;
+  }
+
+  /** It was sent: one that is too long is not kept. */
+  forgetLong(): void {
+    if (this.#keptBytes > KEPT_MAX_BYTES) this.kept = undefined;
+  }
+
+  get mayBeSentAgain(): boolean {
+    return !this.answered && this.kept !== undefined && this.isSafe;
+  }
 }
 
 /** A client's connection. */
-export class Client extends Side {
-  readonly reader = new FrameReader();
+export class Client<One extends Errand> extends Side {
   socket: Socket<Side> | undefined;
-  running: Running | undefined;
+  errand: One | undefined;
   link: Link | undefined;
-  /** Other than "free": the link is its own for ever, since it has state, or carries no frames any more. */
-  hold: Request["hold"] = "free";
+  hold: Hold = "free";
   /** Bytes that came after the running request. */
   pending: Uint8Array | undefined;
   /** It sends no more. */
   ended = false;
   /** Its next request waits until it has read its last answer. */
   behind = false;
+  /** It is told that its connection ends, and is sent nothing else. */
+  dismissed = false;
+  /** Since when it is as it is: dismissed, or about to send its next request, or with half of one's head. */
+  sinceMs = 0;
 
   /** So many bytes of it went to a backend. */
   count(bytes: number): void {

@@ -10,7 +10,7 @@ import { dial, holdEarly, listen, release } from "./sockets.ts";
 /** How long a client that was turned away may take to read why and to close. */
 export const FAREWELL_SECONDS = 2;
 /** So many clients beyond the limit may read why; all others are cut off at once, since each takes a file. */
-const FAREWELLS_MAX = 64;
+export const FAREWELLS_MAX = 64;
 /** After so long without a byte the kernel asks whether the other end is still there. */
 const KEEPALIVE_MS = 60_000;
 

@@ -5,7 +5,7 @@ import { FrameReader } from "../riak/frames.ts";
 import { tune } from "./connections.ts";
 import { countConnectError } from "./figures.ts";
 import type { Desk } from "./proxy.ts";
-import { type Meter, type Owner, Side } from "./pump.ts";
+import { type Meter, type Owner, resume, Side } from "./pump.ts";
 import { dial } from "./sockets.ts";
 
 /** Connections that rest for longer are closed. */
@@ -59,15 +59,15 @@ export class Links {
     this.#handlers = handlers;
   }
 
-  /** A link to the backend: the one that rested shortest, or a new one. Exactly one of the two is called. */
-  take(target: Target, joined: Dialing["joined"], failed: Dialing["failed"]): void {
-    const { address } = target;
+  /** The link to the backend that rested shortest. */
+  rested(address: string): Link | undefined {
     this.#draining.delete(address);
-    const rested = this.#resting.get(address)?.pop();
-    if (rested !== undefined) {
-      joined(rested);
-      return;
-    }
+    return this.#resting.get(address)?.pop();
+  }
+
+  /** A new link to the backend. Exactly one of the two is called. */
+  dial(target: Target, joined: Dialing["joined"], failed: Dialing["failed"]): void {
+    const { address } = target;
     const link = new Link(this.#owner, this.#desk.figuresAt(address).sent, address);
     const dialing: Dialing = { link, sinceMs: performance.now(), joined, failed };
     this.#dialing.add(dialing);
@@ -104,7 +104,7 @@ export class Links {
     link.client = undefined;
     link.peer = undefined;
     // It may have been paused for a slow client.
-    link.socket?.resume();
+    if (link.paused && link.socket !== undefined) resume(link.socket);
     if (this.#draining.has(link.address)) {
       link.socket?.end();
       return;

@@ -1,7 +1,7 @@
 // The pump: carries bytes between a client and its backend, with back-pressure and half-close both ways. Once a connection is
 // up, this is the only code that runs for its bytes.
 import type { Socket } from "bun";
-import { openShortcut, type Shortcut } from "./shortcut.ts";
+import { type Hears, openShortcut, type Shortcut } from "./shortcut.ts";
 
 /** A connection that has carried so many pieces one way is busy. */
 const BUSY_PIECES = 16;
@@ -35,6 +35,8 @@ export class Side {
   pieces = 0;
   /** The socket's file descriptor while it is on the shortcut. */
   fd = -1;
+  /** It is not read for the time being. */
+  paused = false;
 
   constructor(owner: Owner, meter: Meter) {
     this.owner = owner;
@@ -49,7 +51,7 @@ function pump(source: Socket<Side>, bytes: Uint8Array): void {
   side.meter.bytes += bytes.length;
   const { peer } = side;
   if (peer === undefined) return;
-  if (!put(peer, bytes)) source.pause();
+  if (!put(peer, bytes)) pause(source);
   else if (side.isPlain && (side.pieces += 1) >= BUSY_PIECES) shorten(source, peer);
 }
 
@@ -65,8 +67,45 @@ function shorten(source: Socket<Side>, peer: Socket<Side>): void {
   if (peer.data.after === "nothing" && peer.data.rest === undefined) shortcut.take(source, peer);
 }
 
+/** Counts a piece that a socket alone got from Bun; a busy one's next pieces are read on the shortcut. No TLS may be on it. */
+export function heard(socket: Socket<Side>, hears: Hears): void {
+  const side = socket.data;
+  side.pieces += 1;
+  if (side.pieces < BUSY_PIECES) return;
+  side.pieces = 0;
+  if (shortcut === undefined) shortcut = openShortcut(socket, lengthen) ?? null;
+  if (shortcut !== null && side.fd < 0 && side.after === "nothing" && !side.paused) shortcut.hear(socket, hears);
+}
+
+/** Does something soon, but not within what is under way. */
+export function soon(task: () => void): void {
+  shortcut?.yield();
+  queueMicrotask(task);
+}
+
+/** Reads no more of a socket for the time being. */
+export function pause(socket: Socket<Side>): void {
+  const side = socket.data;
+  if (side.fd >= 0) shortcut?.leave(side);
+  side.paused = true;
+  socket.pause();
+}
+
+/** Reads a socket again. */
+export function resume(socket: Socket<Side>): void {
+  const side = socket.data;
+  side.paused = false;
+  // On the shortcut it is read there.
+  if (side.fd < 0) socket.resume();
+}
+
 /** Back from the shortcut. */
-function lengthen(side: Side, rest: Uint8Array | "broken" | undefined): void {
+function lengthen(side: Side, rest: Uint8Array | "broken" | undefined, alone: Socket<Side> | undefined): void {
+  if (alone !== undefined) {
+    if (rest === "broken") alone.terminate();
+    else alone.resume();
+    return;
+  }
   const { peer } = side;
   const source = peer?.data.peer;
   if (rest === "broken") {
@@ -85,10 +124,17 @@ export function put(socket: Socket<Side>, bytes: Uint8Array): boolean {
     side.rest.push(bytes.slice());
     return false;
   }
-  const written = socket.write(bytes);
+  let left = bytes;
+  if (side.fd >= 0 && shortcut) {
+    const sent = shortcut.send(side, bytes);
+    if (sent === bytes.length) return true;
+    shortcut.leave(side);
+    if (sent > 0) left = bytes.subarray(sent);
+  }
+  const written = socket.write(left);
   // Below 0 it is closed, and its close handler is about to end this connection.
-  if (written === bytes.length || written < 0) return true;
-  side.rest = [bytes.slice(written)];
+  if (written === left.length || written < 0) return true;
+  side.rest = [left.slice(written)];
   return false;
 }
 
@@ -108,8 +154,7 @@ export function drained(socket: Socket<Side>): void {
     }
     side.rest = undefined;
   }
-  // On the shortcut, the peer is read there.
-  if (side.fd < 0) side.peer?.resume();
+  if (side.peer !== undefined) resume(side.peer);
   finish(socket, side.after);
 }
 
@@ -117,6 +162,7 @@ export function drained(socket: Socket<Side>): void {
 export function finish(socket: Socket<Side>, how: Side["after"]): void {
   const side = socket.data;
   side.after = how;
+  if (how !== "nothing" && side.fd >= 0) shortcut?.leave(side);
   if (side.rest !== undefined) return;
   if (how === "shutdown") socket.shutdown();
   else if (how === "end") socket.end();
@@ -128,15 +174,20 @@ function ended(socket: Socket<Side>): void {
   if (peer !== undefined && peer.data.after === "nothing") finish(peer, "shutdown");
 }
 
+/** The side's socket is closed: the shortcut, too, forgets it. Returns whether it was there. */
+export function dropped(side: Side): boolean {
+  return shortcut?.drop(side) === true;
+}
+
 function closed(socket: Socket<Side>, error?: Error): void {
   const side = socket.data;
   const { peer } = side;
   side.peer = undefined;
   side.rest = undefined;
-  const wasShort = shortcut?.drop(side) === true;
+  const wasShort = dropped(side);
   side.owner.closed(side, error);
   if (peer === undefined) return;
-  if (wasShort) peer.resume();
+  if (wasShort) resume(peer);
   peer.data.peer = undefined;
   // A break is handed on as one: what was half sent must not look complete.
   if (error === undefined) finish(peer, "end");

@@ -1,6 +1,7 @@
 // The shortcut: carries the bytes of busy connections by recv(2) and send(2) on one buffer of our own, without an object for
 // each piece, which is what a piece costs most otherwise. It has an epoll of its own, in which Bun's is one member among others:
-// while there are busy connections this loop waits, and lets Bun's turn whenever something is ready there.
+// while there are busy connections this loop waits, and lets Bun's turn whenever something is ready there. A connection whose
+// two sockets belong together is carried here altogether; of a socket alone the bytes are handed to whoever reads it.
 //
 // It knows only how to go straight on. A connection where anything else happens (an end, an error, a peer that cannot take
 // all) goes back to Bun's sockets, which deal with it as with any other. Where this cannot be had (another system, another C
@@ -41,10 +42,13 @@ const SYMBOLS = {
 type Calls = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
 
 /**
- * Gives a connection back to Bun. `rest`: bytes that came from this side, and that its peer could not take; "broken": one of
- * the two was broken off, which nobody will hear of any more.
+ * Gives a connection back to Bun, or the socket alone. `rest`: bytes that came from this side, and that its peer could not take;
+ * "broken": one of the two was broken off, which nobody will hear of any more.
  */
-type GoesBack = (side: Side, rest: Uint8Array | "broken" | undefined) => void;
+type GoesBack = (side: Side, rest: Uint8Array | "broken" | undefined, alone: Socket<Side> | undefined) => void;
+
+/** Reads what came of a socket. The bytes are overwritten by the next. */
+export type Hears = (socket: Socket<Side>, bytes: Uint8Array) => void;
 
 export class Shortcut {
   readonly #call: Calls;
@@ -62,9 +66,12 @@ export class Shortcut {
   /** By file descriptor: the socket's side, and its peer's descriptor. Asking Bun's sockets each time would cost more. */
   readonly #sides: (Side | undefined)[] = [];
   readonly #peers: number[] = [];
-  /** Of connections. */
+  /** Sockets alone, and who reads them. */
+  readonly #alone: ({ readonly socket: Socket<Side>; readonly hears: Hears } | undefined)[] = [];
+  /** Of connections, and of sockets alone. */
   #count = 0;
   #turning = false;
+  #isToYield = false;
   #rests = 0;
 
   constructor(call: Calls, bunEpoll: number, onBack: GoesBack) {
@@ -90,6 +97,35 @@ export class Shortcut {
     other.pause();
     this.#put(oneFd, one.data, otherFd);
     this.#put(otherFd, other.data, oneFd);
+    this.#begin();
+  }
+
+  /** Reads a socket alone from now on. Its handler may be under way. */
+  hear(socket: Socket<Side>, hears: Hears): void {
+    const fd = fdOf(socket);
+    if (fd < 0 || !this.#watch(fd)) return;
+    socket.pause();
+    this.#put(fd, socket.data, -1);
+    this.#alone[fd] = { socket, hears };
+    this.#begin();
+  }
+
+  /** Writes to a socket that is here; returns how many of the bytes it took, below 0 for none. */
+  send(side: Side, bytes: Uint8Array): number {
+    return this.#call.send(side.fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
+  /** Something waits for this loop to let Bun's turn. */
+  yield(): void {
+    this.#isToYield = true;
+  }
+
+  /** Gives the socket back to Bun, and its peer if it has one here. */
+  leave(side: Side): void {
+    if (side.fd >= 0) this.#back(side, undefined);
+  }
+
+  #begin(): void {
     this.#count += 1;
     if (this.#turning) return;
     this.#turning = true;
@@ -103,8 +139,10 @@ export class Shortcut {
     const peer = this.#peers[fd] ?? -1;
     for (const each of [fd, peer]) {
       const known = this.#sides[each];
-      if (known !== undefined) known.fd = -1;
+      if (known === undefined) continue;
+      known.fd = -1;
       this.#sides[each] = undefined;
+      this.#alone[each] = undefined;
       this.#unwatch(each);
     }
     this.#count -= 1;
@@ -138,14 +176,15 @@ export class Shortcut {
         if (fd === this.#bunEpoll) isBunReady = true;
         else this.#carry(fd, this.#events[at * EVENT.words] ?? 0);
       }
-      if (isBunReady || performance.now() > untilMs) break;
+      if (isBunReady || this.#isToYield || performance.now() > untilMs) break;
     }
-    if (this.#rests >= RESTS_MAX) this.#leave();
+    this.#isToYield = false;
+    if (this.#rests >= RESTS_MAX) this.#leaveAll();
     this.#turning = this.#count > 0;
     if (this.#turning) setImmediate(this.#turn);
   };
 
-  #leave(): void {
+  #leaveAll(): void {
     this.#rests = 0;
     for (const side of this.#sides) if (side !== undefined) this.#back(side, undefined);
   }
@@ -160,6 +199,11 @@ export class Shortcut {
       else if (!this.#mustWait()) this.#back(side, "broken");
       return;
     }
+    const alone = this.#alone[fd];
+    if (alone !== undefined) {
+      this.#hand(side, alone.socket, alone.hears, received);
+      return;
+    }
     side.bytes += received;
     side.meter.bytes += received;
     const sent = this.#call.send(this.#peers[fd] ?? -1, this.#bufferAt, received, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -168,14 +212,25 @@ export class Shortcut {
     else this.#back(side, this.#buffer.slice(Math.max(sent, 0), received));
   }
 
+  #hand(side: Side, socket: Socket<Side>, hears: Hears, length: number): void {
+    try {
+      hears(socket, this.#buffer.subarray(0, length));
+    } catch {
+      // As with an error in a handler of Bun's.
+      this.drop(side);
+      this.#onBack(side, "broken", socket);
+    }
+  }
+
   /** Whether the last call failed only because it would have had to wait. */
   #mustWait(): boolean {
     return this.#errnoAt !== null && read.i32(this.#errnoAt) === EAGAIN;
   }
 
   #back(side: Side, rest: Uint8Array | "broken" | undefined): void {
+    const alone = this.#alone[side.fd]?.socket;
     this.drop(side);
-    this.#onBack(side, rest);
+    this.#onBack(side, rest, alone);
   }
 }
 
