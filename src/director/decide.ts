@@ -184,6 +184,7 @@ function refused(state: State, { attempt, address, detail, nowMs }: Of<"refused"
 function closed(state: State, { address, outcome, nowMs }: Of<"closed">): Decided {
   const detail = outcome === "failed" ? "ended a connection without an answer" : undefined;
   const ended = withoutConnection(state, address, nowMs, detail, outcome === "answered");
+  if (ended.state.queue.length === 0) return finish(ended);
   const served = serveQueue(ended.state, nowMs);
   return finish({ state: served.state, actions: [...ended.actions, ...served.actions] });
 }
@@ -299,8 +300,8 @@ function stop(state: State, nowMs: number): Decided {
 }
 
 /** Says when a listener that is to stop has no connection left. */
-function finish({ state, actions }: Decided): Decided {
-  const open = state.backends.some(({ connections }) => connections > 0);
-  if (state.stoppingSinceMs === undefined || open) return { state, actions };
+function finish(decided: Decided): Decided {
+  const { state, actions } = decided;
+  if (state.stoppingSinceMs === undefined || state.backends.some(({ connections }) => connections > 0)) return decided;
   return { state, actions: [...actions, { type: "stopped" }] };
 }

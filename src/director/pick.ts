@@ -35,29 +35,39 @@ function distance({ target }: Backend, { rack, zone }: Settings): number {
 
 /** Picks for a client that was not taken by the backends `tried`. */
 export function pick(state: State, tried: readonly string[], nowMs: number): Picked {
-  const { backends, settings, turn } = state;
-  const open = backends.filter(isOpen);
-  if (open.length === 0) return { type: "wait", why: whyNone(backends) };
-  const healthy = open.filter((backend) => backend.ejectedUntilMs <= nowMs);
-  // A doubtful backend is better than none.
-  const usable = (healthy.length > 0 ? healthy : open).filter(({ target }) => !tried.includes(target.address));
-  if (usable.length === 0) return { type: "none", why: `none of ${open.length} backends took the connection` };
-  const start = Math.max(
-    0,
-    usable.findIndex(({ target }) => target.address > turn),
-  );
-  let best: Backend | undefined;
-  for (let i = 0; i < usable.length; i += 1) {
-    const backend = usable[(start + i) % usable.length];
-    if (backend === undefined || backend.connections >= settings.connectionsMax) continue;
-    if (best === undefined || isBetter(backend, best, settings)) best = backend;
+  const { backends, settings } = state;
+  let open = 0;
+  let isAnyHealthy = false;
+  for (const backend of backends) {
+    if (!isOpen(backend)) continue;
+    open += 1;
+    if (backend.ejectedUntilMs <= nowMs) isAnyHealthy = true;
   }
-  if (best === undefined)
-    return {
-      type: "wait",
-      why: `all ${usable.length} backends have ${settings.connectionsMax} connections, their limit`,
-    };
-  return { type: "backend", index: backends.indexOf(best) };
+  if (open === 0) return { type: "wait", why: whyNone(backends) };
+  // The next in turn comes first, those before it last.
+  let usable = 0;
+  let best: number | undefined;
+  const start = nextInTurn(state);
+  for (let i = 0; i < backends.length; i += 1) {
+    const index = (start + i) % backends.length;
+    const backend = backends[index];
+    // A doubtful backend is better than none.
+    if (backend === undefined || !isOpen(backend) || (isAnyHealthy && backend.ejectedUntilMs > nowMs)) continue;
+    if (tried.includes(backend.target.address)) continue;
+    usable += 1;
+    if (backend.connections >= settings.connectionsMax) continue;
+    const known = best === undefined ? undefined : backends[best];
+    if (known === undefined || isBetter(backend, known, settings)) best = index;
+  }
+  if (best !== undefined) return { type: "backend", index: best };
+  if (usable === 0) return { type: "none", why: `none of ${open} backends took the connection` };
+  return { type: "wait", why: `all ${usable} backends have ${settings.connectionsMax} connections, their limit` };
+}
+
+/** The index of the first backend after the one that was picked last. */
+function nextInTurn({ backends, turn }: State): number {
+  const index = backends.findIndex(({ target }) => target.address > turn);
+  return Math.max(0, index);
 }
 
 /** Strictly better: among equals the turn decides. */

@@ -80,6 +80,7 @@ test("The operator's commands read a director's own answers", async () => {
     listen: { pb: { host: "127.0.0.1", port: 0 } },
     ...{
       httpMode: "raw",
+      httpTimes: { headMs: 10_000, idleMs: 60_000 },
       isPart: false,
       pbMode: "raw",
       cqlMode: "stay",

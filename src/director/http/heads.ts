@@ -39,6 +39,9 @@ const KINDS = Uint8Array.from({ length: 256 }, (_, byte) => {
   return (isToken ? TOKEN : 0) | (isTarget ? TARGET : 0) | (isValue ? VALUE : 0);
 });
 const METHODS = ["GET", "PUT", "POST", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+/** Of a Content-Length, so that it is a number that JavaScript knows exactly. */
+const DIGITS_MAX = 15;
+
 const NO_HEADER = { why: "a header that is none" } as const;
 
 const NONE: Body = { type: "none" };
@@ -184,19 +187,42 @@ function note(found: Fields, bytes: Uint8Array, name: number, nameEnd: number, v
     found.coding = valueOf(bytes, nameEnd + 1, valueEnd).toLowerCase();
   } else if (length === "content-length".length && isNamed(bytes, name, "content-length")) {
     if (found.length !== undefined) return "more than one Content-Length";
-    const value = valueOf(bytes, nameEnd + 1, valueEnd);
-    if (!/^\d{1,15}$/.test(value)) return "a Content-Length that is no number";
-    found.length = Number(value);
+    found.length = numberOf(bytes, nameEnd + 1, valueEnd);
+    if (Number.isNaN(found.length)) return "a Content-Length that is no number";
   }
   return undefined;
 }
 
 /** Without the spaces and tabs around it. */
 function valueOf(bytes: Uint8Array, from: number, to: number): string {
-  let [first, end] = [from, to];
-  while (first < end && isBlank(bytes[first])) first += 1;
-  while (end > first && isBlank(bytes[end - 1])) end -= 1;
-  return textOf(bytes, first, end);
+  const first = firstOf(bytes, from, to);
+  return textOf(bytes, first, endOf(bytes, first, to));
+}
+
+/** NaN: it is no whole number, or a longer one than any length. */
+function numberOf(bytes: Uint8Array, from: number, to: number): number {
+  const first = firstOf(bytes, from, to);
+  const end = endOf(bytes, first, to);
+  if (end === first || end - first > DIGITS_MAX) return Number.NaN;
+  let number = 0;
+  for (let at = first; at < end; at += 1) {
+    const next = digit(bytes, at);
+    if (next < 0) return Number.NaN;
+    number = number * 10 + next;
+  }
+  return number;
+}
+
+function firstOf(bytes: Uint8Array, from: number, to: number): number {
+  let first = from;
+  while (first < to && isBlank(bytes[first])) first += 1;
+  return first;
+}
+
+function endOf(bytes: Uint8Array, from: number, to: number): number {
+  let end = to;
+  while (end > from && isBlank(bytes[end - 1])) end -= 1;
+  return end;
 }
 
 function isBlank(byte: number | undefined): boolean {
@@ -218,6 +244,7 @@ export function closing(head: Uint8Array): Uint8Array {
 
 const REASONS = {
   400: "Bad Request",
+  408: "Request Timeout",
   431: "Request Header Fields Too Large",
   501: "Not Implemented",
   502: "Bad Gateway",

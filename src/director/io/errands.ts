@@ -61,9 +61,15 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
   /** The backend sends no more. */
   protected abstract passEnd(client: Each, socket: Socket<Side>, errand: One): void;
   /** Whether an error of ours can be sent in place of the answer, or of its rest. */
-  protected abstract canBeTold(client: Each, errand: One): boolean;
+  protected abstract canBeTold(errand: One, link: Link): boolean;
   /** Tells the client that its request, which runs no longer, was not placed, or was lost. */
-  protected abstract fail(client: Each, socket: Socket<Side>, errand: One, why: "unplaced" | "lost", text: string): void;
+  protected abstract fail(
+    client: Each,
+    socket: Socket<Side>,
+    errand: One,
+    why: "unplaced" | "lost",
+    text: string,
+  ): void;
   /** What is said to a client that is one too many. */
   protected abstract tooMany(text: string): Uint8Array;
 
@@ -414,7 +420,7 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
     this.desk.tell({ type: "closed", address, outcome: isLost ? "failed" : "answered" });
     if (socket === undefined || hold === "raw") return;
     // What was half sent must not look complete; and without its link's state a client cannot go on.
-    if (errand === undefined || hold !== "free" || !this.canBeTold(client, errand)) socket.terminate();
+    if (errand === undefined || hold !== "free" || !this.canBeTold(errand, link)) socket.terminate();
     else this.fail(client, socket, errand, "lost", LOST);
   }
 }

@@ -37,7 +37,7 @@ export type BackendFigures = {
 };
 
 /** Why clients were turned away that the decisions never heard of. */
-export type Unheard = "too_many_clients" | "bad_frame" | "tls";
+export type Unheard = "too_many_clients" | "bad_frame" | "head_timeout" | "tls";
 
 export type Figures = {
   readonly backends: Map<string, BackendFigures>;

@@ -101,6 +101,13 @@ export function readFlags(args: readonly string[]) {
         .choices(["requests", "raw"] as const)
         .default("requests" as const),
     )
+    .option(
+      "--http-head-timeout <seconds>",
+      "by requests: how long a client may take from the first byte of a head to its end, and to its first byte",
+      seconds,
+      10,
+    )
+    .option("--http-idle-timeout <seconds>", "by requests: how long it may rest between two requests", seconds, 300)
     .option("--pb-listen <host:port>", "listen for Riak's protocol buffers", address)
     .addOption(
       new Option("--pb-mode <mode>", "protocol buffers: balance connections (raw) or requests (frames)")

@@ -1,10 +1,12 @@
 // HTTP by requests on real sockets: who gets which request, bodies both ways, what is refused, what happens when nodes go.
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect, createServer, type Socket } from "node:net";
-import { DEFAULTS } from "../decide.ts";
 import type { Settings, Target } from "../state.ts";
-import { Http } from "./http.ts";
-import { Proxy, type ProxyOptions } from "./proxy.ts";
+import { Http, type HttpTimes } from "./http.ts";
+import type { Proxy } from "./proxy.ts";
+import { listenFor, targetAt, until } from "./trial.ts";
+
+const TIMES: HttpTimes = { headMs: 60_000, idleMs: 60_000 };
 
 const stops: (() => Promise<void>)[] = [];
 
@@ -12,29 +14,10 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-function listen(
-  targets: readonly Target[],
-  settings: Partial<Settings> = {},
-  options: Partial<ProxyOptions> = {},
-): Proxy {
-  const made: ProxyOptions = {
-    settings: { ...DEFAULTS, protocol: "http", balance: "roundRobin", probeIntervalMs: 3_600_000, ...settings },
-    hostname: "127.0.0.1",
-    port: 0,
-    clientsMax: 100,
-    connectTimeoutMs: 2000,
-    probeTimeoutMs: 1000,
-    say: () => undefined,
-    ...options,
-  };
-  const proxy = new Proxy(made, (desk) => new Http(desk));
+function listen(targets: readonly Target[], settings: Partial<Settings> = {}, times: Partial<HttpTimes> = {}): Proxy {
+  const proxy = listenFor("http", (desk) => new Http(desk, { ...TIMES, ...times }), targets, settings);
   stops.push(() => proxy.stop(AbortSignal.abort()));
-  proxy.retarget(targets);
   return proxy;
-}
-
-function targetAt(port: number): Target {
-  return { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
 }
 
 type Node = { readonly target: Target; readonly sockets: Set<Socket>; readonly got: string[] };
@@ -95,14 +78,6 @@ async function client(
   socket.on("connect", ready.resolve);
   await ready.promise;
   return { socket, text: () => text, over: over.promise };
-}
-
-async function until(what: string, check: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 8000;
-  while (!check()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(2);
-  }
 }
 
 /** All that comes back for the bytes, until the director closes. */
@@ -208,6 +183,97 @@ describe("requests", () => {
     expect(server.got).toEqual([]);
     expect(proxy.figures.refusals.get("bad_frame")).toBe(1);
     expect(await ask(proxy, LAST_GET)).toEndWith("\r\n\r\na");
+  });
+});
+
+describe("a client that takes its time", () => {
+  test("over half a head is told so, however often it sends another byte", async () => {
+    const server = await node(named("a"));
+    const proxy = listen([server.target], {}, { headMs: 300 });
+    const { socket, text, over } = await client(proxy);
+    const sending = setInterval(() => socket.write("x"), 20);
+    socket.write("GET /");
+    await over;
+    clearInterval(sending);
+    expect(text()).toStartWith("HTTP/1.1 408 Request Timeout\r\n");
+    expect(proxy.figures.refusals.get("head_timeout")).toBe(1);
+    expect(server.got).toEqual([]);
+  });
+
+  test("before it asks for anything is left without a word", async () => {
+    const proxy = listen([(await node(named("a"))).target], {}, { headMs: 200 });
+    expect(await ask(proxy, "\r\n")).toBe("");
+    expect(proxy.figures.refusals.get("head_timeout")).toBe(1);
+  });
+
+  test("between two requests has a longer limit, and none while one is under way", async () => {
+    const server = await node((text, socket) => {
+      if (text.includes("/slow")) setTimeout(() => socket.write(ok("late")), 700);
+      return text.includes("/slow") ? "" : ok("quick");
+    });
+    const proxy = listen([server.target], {}, { headMs: 100, idleMs: 400 });
+    const { socket, text, over } = await client(proxy);
+    socket.write("GET /slow HTTP/1.1\r\n\r\n");
+    await until("it is answered", () => text().endsWith("late"));
+    await Bun.sleep(250);
+    socket.write(GET);
+    await over;
+    expect(text()).toEndWith("quick");
+    expect(proxy.figures.refusals.size).toBe(0);
+  });
+});
+
+describe("on busy connections", () => {
+  test("requests with bodies of every kind and size are answered in order, pipelined or not", async () => {
+    const size = (text: string): number => Number(/Content-Length: (\d+)/.exec(text)?.[1] ?? 0);
+    const echo = await node((text) => {
+      const at = text.indexOf("\r\n\r\n") + 4;
+      if (at < 4 || text.length < at + size(text)) return undefined;
+      const body = text.slice(at, at + size(text));
+      return /^PUT [^ ]*chunks/.test(text)
+        ? `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+        : ok(body);
+    });
+    const proxy = listen([echo.target]);
+    const { socket, text } = await client(proxy);
+    let wanted = "";
+    for (let round = 0; round < 90; round += 1) {
+      // Up to more than the memory of a piece, and than what sockets take at once.
+      const body = `${round}:`.padEnd(round % 30 === 29 ? 700_000 : (round * 37) % 5000, "x");
+      const put = `PUT /${round % 3 === 0 && body.length < 60_000 ? "chunks" : "k"} HTTP/1.1\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+      wanted += put.startsWith("PUT /chunks")
+        ? `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+        : ok(body);
+      wanted += round % 5 === 4 ? ok("") : "";
+      socket.write(round % 5 === 4 ? `${put}${GET}` : put);
+      await until("it is answered", () => text().length >= wanted.length);
+    }
+    expect(text() === wanted).toBe(true);
+    expect(echo.sockets.size).toBe(1);
+  });
+
+  test("a node that ends or breaks them off is passed over, and a client that goes ends its request", async () => {
+    let asked = 0;
+    const unsteady = await node((text, socket) => {
+      if (!text.endsWith("\r\n\r\n")) return undefined;
+      asked += 1;
+      if (text.includes("/hang")) return "";
+      if (asked % 20 === 19) socket.resetAndDestroy();
+      else if (asked % 20 === 9) socket.destroy();
+      return ok("a");
+    });
+    const proxy = listen([unsteady.target, (await node(named("b"))).target], { ejectFailures: 1000 });
+    const { socket, text } = await client(proxy);
+    for (let i = 1; i <= 100; i += 1) {
+      socket.write(GET);
+      await until("it is answered", () => text().split("\r\n\r\n").length === i + 1);
+    }
+    expect(asked).toBeGreaterThan(40);
+    proxy.retarget([unsteady.target]);
+    socket.write("GET /hang HTTP/1.1\r\n\r\n");
+    await until("it is under way", () => proxy.state.backends.some(({ connections }) => connections === 1));
+    socket.resetAndDestroy();
+    await until("nothing is left", () => proxy.state.backends.every(({ connections }) => connections === 0));
   });
 });
 

@@ -6,6 +6,7 @@ import { TOO_LONG } from "../http/stream.ts";
 import { Errands } from "./errands.ts";
 import { countFailure, countRefusal } from "./figures.ts";
 import type { Link } from "./links.ts";
+import type { Desk } from "./proxy.ts";
 import { finish, pause, put, type Side } from "./pump.ts";
 import { WebClient, WebErrand } from "./web.ts";
 
@@ -13,7 +14,22 @@ const [CR, LF] = [13, 10];
 const SWITCHING = 101;
 const NOT_CHUNKED = "a chunked body that is none";
 
+/** How long clients may take. */
+export type HttpTimes = {
+  /** From the first byte of a head to its end, and until the first byte of all. */
+  readonly headMs: number;
+  /** Between two requests. */
+  readonly idleMs: number;
+};
+
 export class Http extends Errands<WebErrand, WebClient> {
+  readonly #times: HttpTimes;
+
+  constructor(desk: Desk, times: HttpTimes) {
+    super(desk);
+    this.#times = times;
+  }
+
   protected newClient(): WebClient {
     return new WebClient(this, { bytes: 0 });
   }
@@ -30,8 +46,8 @@ export class Http extends Errands<WebErrand, WebClient> {
     return !body.done || heads.begun;
   }
 
-  protected canBeTold(_client: WebClient, errand: WebErrand): boolean {
-    return !errand.answered;
+  protected canBeTold({ answered }: WebErrand): boolean {
+    return !answered;
   }
 
   protected fail(
@@ -48,6 +64,18 @@ export class Http extends Errands<WebErrand, WebClient> {
     super.close();
     for (const { socket, errand, pending, heads } of this.clients())
       if (socket !== undefined && errand === undefined && pending === undefined && !heads.begun) finish(socket, "end");
+  }
+
+  /** Only between two requests: as long as one is under way nothing is cut. */
+  protected override late(client: WebClient): void {
+    const { heads, errand, pending, behind, hold } = client;
+    if (errand !== undefined || pending !== undefined || behind || hold === "raw") return;
+    const forMs = this.nowMs - client.sinceMs;
+    const isNew = heads.begun || client.bytes === 0;
+    if (forMs < (isNew ? this.#times.headMs : this.#times.idleMs)) return;
+    if (isNew) countRefusal(this.desk.figures, "head_timeout");
+    const detail = `Cannot wait any longer for the request: found half a head after ${Math.round(forMs)} ms`;
+    this.dismiss(client, heads.begun ? ownAnswer(408, detail) : new Uint8Array());
   }
 
   protected read(client: WebClient, socket: Socket<Side>, bytes: Uint8Array): void {
@@ -178,7 +206,10 @@ export class Http extends Errands<WebErrand, WebClient> {
     this.desk.tell({ type: "closed", address: link.address, outcome: "failed" });
     if (errand.answer !== undefined) client.socket?.terminate();
     else
-      this.dismiss(client, ownAnswer(502, `Cannot read the node's answer: found ${why}`, errand.head.method !== "HEAD"));
+      this.dismiss(
+        client,
+        ownAnswer(502, `Cannot read the node's answer: found ${why}`, errand.head.method !== "HEAD"),
+      );
   }
 
   /** The request is answered. */

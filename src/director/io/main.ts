@@ -1,16 +1,15 @@
 // `ringmaster director`: the proxy beside client applications.
 import { createLog } from "../../std/io/log.ts";
 import { DEFAULTS } from "../decide.ts";
+import { type Limits, limitsOf } from "../limits.ts";
 import type { Protocol } from "../state.ts";
 import { PROTOCOLS } from "../targets.ts";
 import { serveAdmin } from "./admin.ts";
 import { type DirectorFlags, readFlags } from "./flags.ts";
 import { runParts } from "./parts.ts";
 import { Director, type DirectorOptions, type From } from "./run.ts";
-import { readTls } from "./tls.ts";
 
-/** Descriptors that are no client's and no backend's connection. */
-const OWN_FILES = 256;
+import { readTls } from "./tls.ts";
 
 /** Runs a director until it is told to stop. Returns the exit code; throws what an operator must read. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -18,7 +17,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const log = createLog("director", flags.logLevel, process.stderr.isTTY && flags.logJson !== true);
   const options = await readOptions(flags);
   if (flags.processes > 1 && !options.isPart) return await runParts(args, flags, log);
-  const tls = await readTls(flags, (level, text) => log[level](text));
+  const tls = await readTls(flags, options.handshakesMax, (level, text) => log[level](text));
   const director = new Director({ ...options, tls, log });
   if (tls.clientTls !== undefined || tls.backendTls !== undefined) process.on("SIGHUP", tls.reload);
   const abort = new AbortController();
@@ -53,7 +52,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, "log">> {
+async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, "log"> & Limits> {
   const { rack, zone } = flags;
   const listen = {
     ...(flags.httpListen === undefined ? {} : { http: flags.httpListen }),
@@ -75,14 +74,17 @@ async function readOptions(flags: DirectorFlags): Promise<Omit<DirectorOptions, 
           `Cannot use --backend ${host}:${port}: found listeners ${listeners.join(", ")}, wanted one of them before it, as in ${listeners[0]}=${host}:${port}`,
         );
     }
+  const { clientsMax, handshakesMax } = await readLimits(listeners, flags);
   return {
     from,
     followed: { framework: flags.framework, cluster: flags.cluster ?? "" },
     listen,
     httpMode: flags.httpMode,
+    httpTimes: { headMs: flags.httpHeadTimeout * 1000, idleMs: flags.httpIdleTimeout * 1000 },
     pbMode: flags.pbMode,
     cqlMode: flags.cqlMode,
-    clientsMax: Math.min(flags.maxClients ?? Number.POSITIVE_INFINITY, await clientsAllowed(listeners, flags)),
+    clientsMax: Math.min(flags.maxClients ?? Number.POSITIVE_INFINITY, clientsMax),
+    handshakesMax,
     isPart: flags.part === true,
     connectTimeoutMs: flags.connectTimeout * 1000,
     probeTimeoutMs: flags.probeTimeout * 1000,
@@ -114,15 +116,11 @@ function sourceOf({ store, scheduler, backend, cluster }: DirectorFlags): From {
   return scheduler === undefined ? { type: "store", url: store ?? "" } : { type: "scheduler", url: scheduler };
 }
 
-/**
- * As many clients of each listener as the limit of open files allows: each takes two, its own and its backend's; where all
- * listeners go by requests, those that rest take one, and half as many connections to backends are enough. With none left Bun
- * would try to accept the next one over and over.
- */
-async function clientsAllowed(listeners: readonly Protocol[], flags: DirectorFlags): Promise<number> {
+/** Of each listener. */
+async function readLimits(listeners: readonly Protocol[], flags: DirectorFlags): Promise<Limits> {
   const byRequests = { http: flags.httpMode === "requests", pb: flags.pbMode === "frames", cql: false };
-  const filesEach = listeners.every((protocol) => byRequests[protocol]) ? 1.5 : 2;
-  const limits = await Bun.file("/proc/self/limits").text();
-  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
-  return Math.max(1, Math.floor((files - OWN_FILES) / filesEach / listeners.length));
+  const all = await Bun.file("/proc/self/limits").text();
+  const files = Number(/^Max open files\s+(\d+)/m.exec(all)?.[1] ?? 1024);
+  const isByRequests = listeners.every((protocol) => byRequests[protocol]);
+  return limitsOf(files, listeners.length, isByRequests, flags.tlsCert !== undefined);
 }

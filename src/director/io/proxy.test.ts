@@ -2,10 +2,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, connect, type Server, type Socket } from "node:net";
-import { DEFAULTS } from "../decide.ts";
 import type { Settings, Target } from "../state.ts";
 import { Connections } from "./connections.ts";
-import { Proxy, type ProxyOptions } from "./proxy.ts";
+import type { Proxy, ProxyOptions } from "./proxy.ts";
+import { listenFor, targetAt, until } from "./trial.ts";
 
 const proxies: Proxy[] = [];
 const servers: { readonly stop: () => Promise<void> }[] = [];
@@ -15,25 +15,13 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.stop();
 });
 
-/** A listener for protocol buffers, with as fast a clock as the tests need. */
 function listen(
   targets: readonly Target[],
   settings: Partial<Settings> = {},
   options: Partial<ProxyOptions> = {},
 ): Proxy {
-  const made: ProxyOptions = {
-    settings: { ...DEFAULTS, protocol: "pb", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
-    hostname: "127.0.0.1",
-    port: 0,
-    clientsMax: 10_000,
-    connectTimeoutMs: 2000,
-    probeTimeoutMs: 1000,
-    say: () => undefined,
-    ...options,
-  };
-  const proxy = new Proxy(made, (desk) => new Connections(desk));
+  const proxy = listenFor("pb", (desk) => new Connections(desk), targets, settings, options);
   proxies.push(proxy);
-  proxy.retarget(targets);
   return proxy;
 }
 
@@ -61,10 +49,6 @@ async function backend(serve: (socket: Socket) => void, port = 0): Promise<Backe
   const made = { target: targetAt(at), sockets, stop };
   servers.push(made);
   return made;
-}
-
-function targetAt(port: number): Target {
-  return { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
 }
 
 /** A port where nobody listens. */
@@ -107,14 +91,6 @@ async function once(socket: Socket, event: string): Promise<unknown> {
   const happened = Promise.withResolvers<unknown>();
   socket.once(event, happened.resolve);
   return await happened.promise;
-}
-
-async function until(what: string, check: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 8000;
-  while (!check()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(5);
-  }
 }
 
 /** How many file descriptors this process' epolls wait for, one by one. */

@@ -100,15 +100,21 @@ export class Proxy {
   }
 
   #tell(event: Told): void {
-    this.#events.push({ ...event, nowMs: Date.now() });
-    if (this.#deciding) return;
-    this.#deciding = true;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      const decision = decide(this.state, next);
-      this.state = decision.state;
-      for (const action of decision.actions) this.#carryOut(action);
+    const timed = { ...event, nowMs: Date.now() };
+    if (this.#deciding) {
+      this.#events.push(timed);
+      return;
     }
+    this.#deciding = true;
+    this.#decide(timed);
+    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) this.#decide(next);
     this.#deciding = false;
+  }
+
+  #decide(event: Event): void {
+    const { state, actions } = decide(this.state, event);
+    this.state = state;
+    for (const action of actions) this.#carryOut(action);
   }
 
   #carryOut(action: Action): void {

@@ -1,11 +1,11 @@
 // Traffic by requests on real sockets, against servers that answer with frames as a real Riak's.
 import { afterEach, describe, expect, test } from "bun:test";
 import { connect, createServer, type Socket } from "node:net";
-import { DEFAULTS } from "../decide.ts";
 import { errorFrame } from "../riak/codes.ts";
 import type { Settings, Target } from "../state.ts";
-import { Proxy, type ProxyOptions } from "./proxy.ts";
+import type { Proxy } from "./proxy.ts";
 import { Requests } from "./requests.ts";
+import { listenFor, targetAt, until } from "./trial.ts";
 
 const closing: (() => Promise<void>)[] = [];
 
@@ -14,14 +14,8 @@ afterEach(async () => {
 });
 
 function listen(targets: readonly Target[], settings: Partial<Settings> = {}): Proxy {
-  const options: ProxyOptions = {
-    settings: { ...DEFAULTS, protocol: "pb", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
-    ...{ hostname: "127.0.0.1", port: 0, clientsMax: 100, connectTimeoutMs: 2000, probeTimeoutMs: 1000 },
-    say: () => undefined,
-  };
-  const proxy = new Proxy(options, (desk) => new Requests(desk));
+  const proxy = listenFor("pb", (desk) => new Requests(desk), targets, settings);
   closing.push(() => proxy.stop(AbortSignal.abort()));
-  proxy.retarget(targets);
   return proxy;
 }
 
@@ -73,8 +67,7 @@ async function server(answers: Answers): Promise<Server> {
     await closed.promise;
   });
   const { port } = listener.address() as { readonly port: number };
-  const target = { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
-  return { target, sockets, asked };
+  return { target: targetAt(port), sockets, asked };
 }
 
 /** A server that answers every known request with the next code and its name. */
@@ -118,14 +111,6 @@ class Client {
 
   #complete(): boolean {
     return this.#bytes.length >= 4 && this.#bytes.length >= 4 + this.#bytes.readUInt32BE();
-  }
-}
-
-async function until(what: string, check: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 4500;
-  while (!check()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(2);
   }
 }
 

@@ -71,13 +71,7 @@ export class Requests extends Errands<FrameErrand, FrameClient> {
     if (client.errand !== undefined && reader.complete) client.errand.stream = isStream(read.rule, reader);
   }
 
-  protected pass(
-    client: FrameClient,
-    socket: Socket<Side>,
-    errand: FrameErrand,
-    link: Link,
-    bytes: Uint8Array,
-  ): void {
+  protected pass(client: FrameClient, socket: Socket<Side>, errand: FrameErrand, link: Link, bytes: Uint8Array): void {
     const end = readAnswers(link.reader, errand.stream, bytes);
     if (!errand.answered && end.over && this.#isGone(client, errand, link, bytes)) return;
     errand.answered = true;
@@ -104,8 +98,8 @@ export class Requests extends Errands<FrameErrand, FrameClient> {
   }
 
   /** Between two frames. */
-  protected canBeTold({ link }: FrameClient): boolean {
-    return link?.reader.between !== false;
+  protected canBeTold(_errand: FrameErrand, { reader }: Link): boolean {
+    return reader.between;
   }
 
   protected fail(client: FrameClient, socket: Socket<Side>, _errand: FrameErrand, _why: string, text: string): void {

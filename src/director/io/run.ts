@@ -8,7 +8,7 @@ import type { Address, StaticBackend } from "./flags.ts";
 import { Connections } from "./connections.ts";
 import { Conversations } from "./conversations.ts";
 import { Requests } from "./requests.ts";
-import { Http } from "./http.ts";
+import { Http, type HttpTimes } from "./http.ts";
 import { Proxy, type ProxyOptions } from "./proxy.ts";
 import type { Tls } from "./tls.ts";
 import { type Source, watchScheduler, watchStore } from "./watch.ts";
@@ -30,6 +30,7 @@ export type DirectorOptions = {
   readonly listen: Readonly<Partial<Record<Protocol, Address>>>;
   /** What is balanced on the listener for HTTP: connections, or requests. */
   readonly httpMode: "raw" | "requests";
+  readonly httpTimes: HttpTimes;
   /** What is balanced on the listener for protocol buffers: connections, or requests. */
   readonly pbMode: "raw" | "frames";
   /** Whether CQL drivers are kept from finding the nodes themselves. */
@@ -125,9 +126,9 @@ export class Director {
       settings: { ...settings, protocol, balance: protocol === "http" ? "roundRobin" : "leastConnections" },
       say: (level, text) => log[level]({ listener: protocol }, text),
     };
-    const { httpMode, pbMode, cqlMode } = this.options;
+    const { httpMode, httpTimes, pbMode, cqlMode } = this.options;
     const proxy = new Proxy(options, (desk) => {
-      if (protocol === "http" && httpMode === "requests") return new Http(desk);
+      if (protocol === "http" && httpMode === "requests") return new Http(desk, httpTimes);
       if (protocol === "pb" && pbMode === "frames") return new Requests(desk);
       return protocol === "cql" && cqlMode === "stay" ? new Conversations(desk) : new Connections(desk);
     });

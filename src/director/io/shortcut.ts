@@ -21,6 +21,8 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
 const BUFFER_BYTES = 256 * 1024;
+/** Longer pieces are made anew each time. */
+const PIECE_KEPT_BYTES = 8192;
 const EVENTS_MAX = 256;
 /** The struct epoll_event, in words of four bytes: only x86-64 packs it. */
 const EVENT = process.arch === "x64" ? { words: 3, data: 1 } : { words: 4, data: 2 };
@@ -59,6 +61,8 @@ export class Shortcut {
   readonly #buffer = new Uint8Array(new ArrayBuffer(BUFFER_BYTES));
   readonly #events = new Int32Array(new ArrayBuffer(EVENTS_MAX * EVENT.words * 4));
   readonly #event = new Int32Array(new ArrayBuffer(EVENT.words * 4));
+  /** The beginning of the buffer by its length, as it is handed out over and over. */
+  readonly #pieces: (Uint8Array | undefined)[] = [];
   readonly #bufferAt = ptr(this.#buffer);
   readonly #eventsAt = ptr(this.#events);
   readonly #eventAt = ptr(this.#event);
@@ -214,12 +218,17 @@ export class Shortcut {
 
   #hand(side: Side, socket: Socket<Side>, hears: Hears, length: number): void {
     try {
-      hears(socket, this.#buffer.subarray(0, length));
+      hears(socket, this.#pieceOf(length));
     } catch {
       // As with an error in a handler of Bun's.
       this.drop(side);
       this.#onBack(side, "broken", socket);
     }
+  }
+
+  #pieceOf(length: number): Uint8Array {
+    if (length > PIECE_KEPT_BYTES) return this.#buffer.subarray(0, length);
+    return (this.#pieces[length] ??= this.#buffer.subarray(0, length));
   }
 
   /** Whether the last call failed only because it would have had to wait. */

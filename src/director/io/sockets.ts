@@ -5,7 +5,12 @@ import type { Certificates, Pem } from "./certificates.ts";
 import { Side } from "./pump.ts";
 
 /** Whether clients must show a certificate of the CA in the files; those that show a wrong one are refused in any case. */
-export type ClientTls = { readonly certificates: Certificates; readonly clients: "required" | "optional" | "unasked" };
+export type ClientTls = {
+  readonly certificates: Certificates;
+  readonly clients: "required" | "optional" | "unasked";
+  /** How many clients may be in their handshakes at a time. */
+  readonly handshakesMax: number;
+};
 
 export type BackendTls = {
   readonly certificates: Certificates;
@@ -34,9 +39,8 @@ export type ClientHandlers = Omit<SocketHandler<Side>, "handshake" | "binaryType
 /** What is done with a backend's socket, once bytes can be sent. */
 export type BackendHandlers<Data> = Omit<SocketHandler<Data>, "open" | "handshake" | "connectError" | "binaryType">;
 
-/** How long a client's handshake may take, and how many may be in one at a time. */
+/** How long a client's handshake may take. */
 const HANDSHAKE_MS = 10_000;
-const HANDSHAKES_MAX = 4096;
 
 /** TLS looks its keys up faster in options that it has seen. */
 const OPTIONS = new WeakMap<Pem, TLSOptions>();
@@ -103,7 +107,7 @@ class Greeter {
   }
 
   greet(socket: Socket<Side>): void {
-    if (this.#greeted.size >= HANDSHAKES_MAX) {
+    if (this.#greeted.size >= this.#tls.handshakesMax) {
       this.#onFailed();
       socket.terminate();
       return;

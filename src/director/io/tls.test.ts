@@ -11,17 +11,21 @@ import {
   type TlsOptions,
   type TLSSocket,
 } from "node:tls";
-import { DEFAULTS } from "../decide.ts";
 import type { Settings, Target } from "../state.ts";
 import { Authority, type Issued } from "./authority.ts";
 import { type CertificateFiles, Certificates } from "./certificates.ts";
 import { Connections } from "./connections.ts";
 import { readFlags } from "./flags.ts";
 import { Http } from "./http.ts";
-import { Proxy } from "./proxy.ts";
+import type { Desk, Proxy, Traffic } from "./proxy.ts";
 import { Requests } from "./requests.ts";
 import type { BackendTls, ClientTls } from "./sockets.ts";
 import { readTls } from "./tls.ts";
+import { listenFor, targetAt, until } from "./trial.ts";
+
+const connections = (desk: Desk): Traffic => new Connections(desk);
+const requests = (desk: Desk): Traffic => new Requests(desk);
+const http = (desk: Desk): Traffic => new Http(desk, { headMs: 60_000, idleMs: 60_000 });
 
 const folder = mkdtempSync(join(tmpdir(), "director-tls-"));
 let ours: Authority;
@@ -56,7 +60,7 @@ function certificates(files: CertificateFiles): Certificates {
 }
 
 function clientTls(clients: ClientTls["clients"], files: CertificateFiles = { ...director, ca: ours.ca }): ClientTls {
-  return { certificates: certificates(files), clients };
+  return { certificates: certificates(files), clients, handshakesMax: 100 };
 }
 
 function backendTls(more: Partial<BackendTls> = {}, files: CertificateFiles = { ca: ours.ca }): BackendTls {
@@ -67,16 +71,10 @@ function listen(
   targets: readonly Target[],
   tls: { readonly clientTls?: ClientTls; readonly backendTls?: BackendTls },
   settings: Partial<Settings> = {},
-  traffic: typeof Connections | typeof Requests | typeof Http = Connections,
+  traffic: (desk: Desk) => Traffic = connections,
 ): Proxy {
-  const options = {
-    settings: { ...DEFAULTS, protocol: "pb", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
-    ...{ hostname: "127.0.0.1", port: 0, clientsMax: 1000, connectTimeoutMs: 2000, probeTimeoutMs: 1000, ...tls },
-    say: () => undefined,
-  } as const;
-  const proxy = new Proxy(options, (desk) => new traffic(desk));
+  const proxy = listenFor("pb", traffic, targets, settings, tls);
   closing.push(() => proxy.stop(AbortSignal.abort()));
-  proxy.retarget(targets);
   return proxy;
 }
 
@@ -103,7 +101,7 @@ async function backend(serve: (socket: Socket) => void, tls?: TlsOptions): Promi
     await closed.promise;
   });
   const { port } = server.address() as { readonly port: number };
-  return { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
+  return targetAt(port);
 }
 
 const echo = (socket: Socket): void => void socket.pipe(socket);
@@ -141,14 +139,6 @@ async function once(socket: Socket, event: string): Promise<unknown> {
   return await happened.promise;
 }
 
-async function until(what: string, check: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 8000;
-  while (!check()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(5);
-  }
-}
-
 const refusedOver = (proxy: Proxy): number => proxy.figures.refusals.get("tls") ?? 0;
 
 describe("TLS to clients", () => {
@@ -183,7 +173,7 @@ describe("TLS to clients", () => {
   test("goes with balancing by requests", async () => {
     const pong = Buffer.from([0, 0, 0, 1, 2]);
     const server = await backend((socket) => socket.on("data", () => socket.write(pong)));
-    const proxy = listen([server], { clientTls: clientTls("unasked") }, {}, Requests);
+    const proxy = listen([server], { clientTls: clientTls("unasked") }, {}, requests);
     const socket = client(proxy);
     for (let i = 0; i < 3; i += 1) {
       socket.write(Buffer.from([0, 0, 0, 1, 1]));
@@ -199,7 +189,7 @@ describe("TLS to clients", () => {
       );
     const targets = [await backend(answer, pem(director)), await backend(answer, pem(renewed))];
     const both = { clientTls: clientTls("required"), backendTls: backendTls() };
-    const proxy = listen(targets, both, { protocol: "http", balance: "roundRobin" }, Http);
+    const proxy = listen(targets, both, { protocol: "http", balance: "roundRobin" }, http);
     const tls = { ca: readFileSync(ours.ca, "utf8"), ...pem(application) };
     for (let i = 0; i < 6; i += 1) {
       const url = `https://127.0.0.1:${proxy.port}/buckets/b/keys/${i}`;
@@ -229,6 +219,17 @@ describe("TLS to clients", () => {
     expect(required.figures.backends.get(server.address)?.connections).toBe(1);
   });
 
+  test("lets only so many clients be in their handshakes at a time", async () => {
+    const proxy = listen([await backend(echo)], { clientTls: { ...clientTls("unasked"), handshakesMax: 2 } });
+    const silent = [0, 1].map(() => connectPlain({ host: "127.0.0.1", port: proxy.port }));
+    for (const socket of silent) await once(socket, "connect");
+    expect(await ask(proxy, "one too many")).toBe("");
+    expect(refusedOver(proxy)).toBe(1);
+    for (const socket of silent) socket.destroy();
+    await until("both are counted", () => refusedOver(proxy) === 3);
+    expect(await ask(proxy, "x")).toBe("x");
+  });
+
   test("refuses and counts what is not TLS, and leaves no client behind", async () => {
     const proxy = listen([await backend(echo)], { clientTls: clientTls("unasked") });
     const socket = connectPlain({ host: "127.0.0.1", port: proxy.port });
@@ -247,7 +248,7 @@ describe("TLS to clients", () => {
 test("A listener that is ended ends its clients under TLS, those that rest too", async () => {
   const pong = Buffer.from([0, 0, 0, 1, 2]);
   const server = await backend((socket) => socket.on("data", () => socket.write(pong)));
-  for (const traffic of [Connections, Requests]) {
+  for (const traffic of [connections, requests]) {
     const proxy = listen([server], { clientTls: clientTls("unasked") }, {}, traffic);
     const socket = client(proxy);
     socket.write(Buffer.from([0, 0, 0, 1, 1]));
@@ -401,7 +402,7 @@ describe("TLS to backends", () => {
 test("The flags of TLS are refused where one is missing or a file is no good", async () => {
   const wrong = async (...args: readonly string[]): Promise<string> => {
     const flags = readFlags(["--backend", "h:1", "--pb-listen", "127.0.0.1:0", ...args]);
-    return await readTls(flags, () => undefined).then(
+    return await readTls(flags, 1, () => undefined).then(
       () => "all well",
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );

@@ -11,8 +11,8 @@ export type Tls = {
   readonly close: () => void;
 };
 
-/** Throws what is wrong with the flags or their files. */
-export async function readTls(flags: DirectorFlags, say: Say): Promise<Tls> {
+/** Throws what is wrong with the flags or their files. `handshakesMax`: clients of a listener in their handshakes at a time. */
+export async function readTls(flags: DirectorFlags, handshakesMax: number, say: Say): Promise<Tls> {
   const { tlsCert, tlsKey, tlsClientCa, backendTls } = flags;
   const own = together("--tls-cert", tlsCert, "--tls-key", tlsKey);
   const shown = together("--backend-tls-cert", flags.backendTlsCert, "--backend-tls-key", flags.backendTlsKey);
@@ -35,7 +35,7 @@ export async function readTls(flags: DirectorFlags, say: Say): Promise<Tls> {
   return {
     ...(own === undefined
       ? {}
-      : { clientTls: { certificates: await read({ ...own, ...ca(tlsClientCa) }), clients } as const }),
+      : { clientTls: { certificates: await read({ ...own, ...ca(tlsClientCa) }), clients, handshakesMax } as const }),
     ...(backendTls === true
       ? {
           backendTls: {

@@ -10,6 +10,7 @@ import type { Store } from "../../store/store.ts";
 import { DEFAULTS } from "../decide.ts";
 import { serveAdmin } from "./admin.ts";
 import { Director, type From } from "./run.ts";
+import { until } from "./trial.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
 
@@ -31,6 +32,7 @@ function start(from: From, cluster = "demo"): Running {
     from,
     followed: { framework: "ringmaster", cluster },
     listen: { pb: { host: "127.0.0.1", port: 0 } },
+    httpTimes: { headMs: 10_000, idleMs: 60_000 },
     ...({ isPart: false, httpMode: "raw", pbMode: "raw", cqlMode: "stay" } as const),
     settings: { ...DEFAULTS, probeIntervalMs: 3_600_000 },
     ...{ clientsMax: 100, connectTimeoutMs: 500, probeTimeoutMs: 500 },
@@ -39,14 +41,6 @@ function start(from: From, cluster = "demo"): Running {
   const admin = serveAdmin(director, "127.0.0.1", 0);
   closing.push(admin.stop, () => director.stop(AbortSignal.abort()));
   return { director, admin: admin.url };
-}
-
-async function until(what: string, check: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 4500;
-  while (!check()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(5);
-  }
 }
 
 /** The backends as "node" or "node draining". */

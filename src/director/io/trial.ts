@@ -1,0 +1,42 @@
+// What the tests of listeners share: a listener on loopback that probes nobody by itself, and waiting for what is to come.
+import { DEFAULTS } from "../decide.ts";
+import type { Protocol, Settings, Target } from "../state.ts";
+import { type Desk, Proxy, type ProxyOptions, type Traffic } from "./proxy.ts";
+
+/** Less than a test may take, so that it says what it waited for. */
+const PATIENCE_MS = 4500;
+
+/** Listens on any free port. */
+export function listenFor(
+  protocol: Protocol,
+  traffic: (desk: Desk) => Traffic,
+  targets: readonly Target[],
+  settings: Partial<Settings> = {},
+  options: Partial<ProxyOptions> = {},
+): Proxy {
+  const balance = protocol === "http" ? "roundRobin" : "leastConnections";
+  const proxy = new Proxy(
+    {
+      settings: { ...DEFAULTS, protocol, balance, probeIntervalMs: 3_600_000, ...settings },
+      ...{ hostname: "127.0.0.1", port: 0, clientsMax: 10_000, connectTimeoutMs: 2000, probeTimeoutMs: 1000 },
+      say: () => undefined,
+      ...options,
+    },
+    traffic,
+  );
+  proxy.retarget(targets);
+  return proxy;
+}
+
+export function targetAt(port: number): Target {
+  return { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
+}
+
+/** Resolves when the condition holds. `what`: as in "Waited in vain until WHAT". */
+export async function until(what: string, check: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!check()) {
+    if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
+    await Bun.sleep(2);
+  }
+}
