@@ -244,5 +244,5 @@ describe.each<[number, Compression | undefined]>([
     await Promise.all(workers);
     expect(wrong).toEqual([]);
     expect(drivers.some(({ closed }) => closed)).toBe(false);
-  });
+  }, 60_000);
 });

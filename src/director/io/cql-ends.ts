@@ -12,6 +12,8 @@ import { Proxy, type ProxyOptions } from "./proxy.ts";
 const AUTHENTICATOR = "org.apache.cassandra.auth.PasswordAuthenticator";
 export const PASSWORD = "\0cassandra\0secret";
 const UNPREPARED = 0x2500;
+/** Long, since a machine that is busy otherwise may give a test a twentieth of its time. */
+const UNTIL_MS = 30_000;
 const closing: (() => Promise<void>)[] = [];
 
 /** Ends all that was made here. */
@@ -25,7 +27,7 @@ const shortly = (bytes: Uint8Array): Uint8Array => joined([shortBytes(bytes.leng
 const longly = (bytes: Uint8Array): Uint8Array => joined([intBytes(bytes.length), bytes]);
 
 export async function until(what: string, check: () => boolean): Promise<void> {
-  const untilMs = performance.now() + 5000;
+  const untilMs = performance.now() + UNTIL_MS;
   while (!check()) {
     if (performance.now() > untilMs) throw new Error(`Waited in vain until ${what}`);
     await Bun.sleep(2);
