@@ -7,8 +7,6 @@ import type { Desk, Traffic } from "./proxy.ts";
 import { finish, join, type Owner, PUMP, put, Side } from "./pump.ts";
 import { dial, holdEarly, listen, release } from "./sockets.ts";
 
-/** How long a client that was turned away may take to read why and to close. */
-export const FAREWELL_SECONDS = 2;
 /** So many clients beyond the limit may read why; all others are cut off at once, since each takes a file. */
 export const FAREWELLS_MAX = 64;
 /** After so long without a byte the kernel asks whether the other end is still there. */
@@ -58,9 +56,6 @@ export class Connections implements Traffic {
     const handlers = {
       ...PUMP,
       open: (socket: Socket<Side>) => this.#opened(socket),
-      timeout: (socket: Socket<Side>): void => {
-        socket.terminate();
-      },
     };
     this.#listener = listen(desk.options, handlers, () => countRefusal(desk.figures, "tls"));
   }
@@ -120,9 +115,7 @@ export class Connections implements Traffic {
     const socket = connection.clientSocket;
     if (socket === undefined) return;
     put(socket, refusalBytes(this.#desk.options.settings.protocol, detail));
-    finish(socket, "shutdown");
-    socket.timeout(FAREWELL_SECONDS);
-    socket.resume();
+    finish(socket, "end");
   }
 
   connect(attempt: Attempt, target: Target): void {

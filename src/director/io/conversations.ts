@@ -6,7 +6,7 @@ import { addressBytes, hostIdOf } from "../cql/rows.ts";
 import type { Taken } from "../cql/server.ts";
 import { Statements } from "../cql/statements.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
-import { FAREWELL_SECONDS, tune } from "./connections.ts";
+import { tune } from "./connections.ts";
 import { countConnectError, countFailure, countRefusal, type Unheard } from "./figures.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, PUMP, put, type Side } from "./pump.ts";
@@ -55,7 +55,6 @@ export class Conversations implements Traffic {
       side.owner.closed(side, undefined);
     },
     error: PUMP.error,
-    timeout: PUMP.error,
   };
 
   get port(): number {
@@ -120,9 +119,10 @@ export class Conversations implements Traffic {
     countRefusal(this.#desk.figures, why);
     talk.waits = false;
     talk.turnedAway = true;
-    talk.socket?.end();
-    talk.socket?.timeout(FAREWELL_SECONDS);
-    talk.socket?.resume();
+    if (talk.socket === undefined) return;
+    // Those that are too many were told nothing that could be lost, and take a file each.
+    if (why === "too_many_clients") talk.socket.end();
+    else finish(talk.socket, "end");
   }
 
   refuse(client: number, why: Refusal): void {
@@ -222,8 +222,8 @@ export class Conversations implements Traffic {
     const { owner } = socket.data;
     if (!(owner instanceof Talk)) return;
     const backend = owner.present?.socket;
+    if (owner.turnedAway) return;
     if (backend === undefined) {
-      if (owner.turnedAway) return;
       owner.pending.push(bytes.slice());
       socket.pause();
       return;
@@ -291,7 +291,7 @@ export class Conversations implements Traffic {
     talk.former = undefined;
     this.#over(former, "answered");
     former.peer = undefined;
-    former.socket?.end();
+    if (former.socket !== undefined) finish(former.socket, "end");
   }
 
   /** Begins as many moves as may be under way. */
@@ -345,7 +345,7 @@ export class Conversations implements Traffic {
     for (const line of talk.lines) {
       line.peer = undefined;
       this.#over(line, line.bytes > 0 ? "answered" : "unasked");
-      line.socket?.end();
+      if (line.socket !== undefined) finish(line.socket, "end");
     }
   }
 
@@ -370,7 +370,8 @@ export class Conversations implements Traffic {
     this.#over(line, failed ? "failed" : "answered");
     if (talk.socket === undefined) return;
     if (lost === undefined) {
-      if (talk.ended || server?.between === true) finish(talk.socket, "end");
+      talk.turnedAway = talk.ended || server?.between === true;
+      if (talk.turnedAway) finish(talk.socket, "end");
       else this.#break(talk);
       return;
     }

@@ -3,11 +3,24 @@
 import type { Socket, TCPSocketListener } from "bun";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import type { Client, Errand } from "./client.ts";
-import { FAREWELL_SECONDS, FAREWELLS_MAX, tune } from "./connections.ts";
+import { FAREWELLS_MAX, tune } from "./connections.ts";
 import { countFailure, countRefusal } from "./figures.ts";
 import { Link, Links } from "./links.ts";
 import type { Desk, Traffic } from "./proxy.ts";
-import { drained, dropped, finish, heard, type Owner, pause, PUMP, put, resume, type Side, soon } from "./pump.ts";
+import {
+  drained,
+  dropped,
+  FAREWELL_SECONDS,
+  finish,
+  heard,
+  type Owner,
+  pause,
+  PUMP,
+  put,
+  resume,
+  type Side,
+  soon,
+} from "./pump.ts";
 import { listen } from "./sockets.ts";
 
 const LOST = "The node ended the connection before it answered; whether it did what was asked is not known";
@@ -150,7 +163,7 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
   /** Bytes of a client. */
   #asked(socket: Socket<Side>, bytes: Uint8Array): void {
     const client = socket.data;
-    if (!this.#isClient(client) || client.dismissed) return;
+    if (!this.#isClient(client) || client.dismissed || client.after === "end") return;
     if (client.hold === "raw") PUMP.data(socket, bytes);
     else if (client.pending !== undefined || client.behind || (client.errand !== undefined && this.isAsked(client))) {
       client.pending = Buffer.concat([client.pending ?? new Uint8Array(), bytes]);

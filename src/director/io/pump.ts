@@ -158,14 +158,25 @@ export function drained(socket: Socket<Side>): void {
   finish(socket, side.after);
 }
 
-/** Ends a socket's sending, or the socket, after everything that is still to be written. */
+/** How long a peer may take to read its last bytes and to close. */
+export const FAREWELL_SECONDS = 2;
+
+/**
+ * Ends a socket's sending, or the socket, after everything that is still to be written. A socket that is to end goes on for as long
+ * as the peer takes to end its own sending, or for FAREWELL_SECONDS: closed at once it would answer what the peer still sends with
+ * a reset, and the kernel would throw away what the peer has not read. What comes meanwhile is nobody's.
+ */
 export function finish(socket: Socket<Side>, how: Side["after"]): void {
   const side = socket.data;
   side.after = how;
   if (how !== "nothing" && side.fd >= 0) shortcut?.leave(side);
   if (side.rest !== undefined) return;
   if (how === "shutdown") socket.shutdown();
-  else if (how === "end") socket.end();
+  else if (how === "end") {
+    socket.shutdown();
+    socket.timeout(FAREWELL_SECONDS);
+    resume(socket);
+  }
 }
 
 /** The other end sends no more, but may still read. */
@@ -189,8 +200,8 @@ function closed(socket: Socket<Side>, error?: Error): void {
   if (peer === undefined) return;
   if (wasShort) resume(peer);
   peer.data.peer = undefined;
-  // A break is handed on as one: what was half sent must not look complete.
-  if (error === undefined) finish(peer, "end");
+  // A break is handed on as one: what was half sent must not look complete. But what had come to its end before is.
+  if (error === undefined || peer.data.after === "shutdown") finish(peer, "end");
   else peer.terminate();
 }
 
