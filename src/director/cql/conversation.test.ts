@@ -303,21 +303,21 @@ describe("with compression", () => {
       hex(PYTHON_PLAIN_SEGMENT),
       hex(PYTHON_LZ4_SEGMENT),
       segmentsOf(query(5, 2, "SELECT * FROM system.local"), true),
-      segmentsOf(ask(5, 3, EXECUTE, new Uint8Array(300_000)), true),
+      segmentsOf(ask(5, 3, EXECUTE, new Uint8Array(150_000)), true),
       segmentsOf(query(5, 4, "SELECT * FROM system.peers"), true),
     ]);
-    const long = segmentsOf(rows(5, 3, [LOCAL.rpc], 50_000), true);
+    const long = segmentsOf(rows(5, 3, [LOCAL.rpc], 20_000), true);
     const heard = joined([
       segmentsOf(joined([rows(5, 2, [LOCAL.rpc]), rows(5, 7, [LOCAL.rpc])]), true),
       long,
-      segmentsOf(rows(5, 4, [LOCAL.rpc], 40_000), true),
+      segmentsOf(rows(5, 4, [LOCAL.rpc], 20_000), true),
     ]);
     const wanted = joined([
       segmentsOf(joined([rows(5, 2, [AS_DIRECTOR.rpc]), rows(5, 7, [LOCAL.rpc])]), true),
       long,
       segmentsOf(rows(5, 4, [LOCAL.rpc], 0), true),
     ]);
-    for (const size of [1, 5, 7, 1000, 65_536, 1_000_000]) {
+    for (const size of [3, 1000, 65_536, 1_000_000]) {
       const [talk, server] = begun(5, "lz4");
       expect(Bun.deepEquals(inPieces(talk, asked, size), asked)).toBe(true);
       expect(Bun.deepEquals(inPieces(server, heard, size), wanted)).toBe(true);
