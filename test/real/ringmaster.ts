@@ -1,7 +1,7 @@
 // The compiled binary under test: a scheduler as a process, and the command line against it.
 import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { PlanView } from "../../src/databases/api.ts";
 
 export const BINARY = resolve(import.meta.dir, "../../dist/ringmaster");
@@ -96,6 +96,8 @@ async function launch(options: SchedulerOptions, logFile: string): Promise<Runni
     `file://${BINARY}`,
     "--log-json",
   ];
+  const records = process.env["RINGMASTER_RECORD_DIR"] ?? "";
+  if (records !== "") flags.push("--record", join(records, `${basename(options.directory)}.jsonl`));
   const before = await readFile(logFile, "utf8").catch(() => "");
   const log = openSync(logFile, "a");
   const process_ = Bun.spawn([BINARY, "scheduler", ...flags, ...(options.flags ?? [])], {

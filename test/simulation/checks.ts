@@ -44,14 +44,8 @@ export class Checks {
 
   /** What a scheduler wants done after one event: saves first, every offer answered at once. */
   decided(actions: readonly Action[], offers: readonly Offer[]): void {
-    const firstCall = actions.findIndex(({ type }) => type !== "save" && type !== "forget");
-    const lastSave = actions.findLastIndex(({ type }) => type === "save" || type === "forget");
-    if (firstCall !== -1 && firstCall < lastSave)
-      this.fail("order", `a ${actions[firstCall]?.type} comes before a save`);
-    if (offers.length === 0) return;
-    const answered = new Set(actions.flatMap((action) => ("offerIds" in action ? action.offerIds : [])));
-    const open = offers.filter(({ id }) => !answered.has(id));
-    if (open.length > 0) this.fail("offers", `offer "${open[0]?.id}" was not answered at once`);
+    const found = disorder(actions, offers);
+    if (found !== undefined) this.fail(found.kind, found.message);
   }
 
   /** A new subscription: it has to hear of all live tasks before it may launch. */
@@ -132,6 +126,20 @@ export class Checks {
     if (task === undefined || !taskId.endsWith(".server") || this.released.has(task.node)) return;
     world.rings.get(task.cluster)?.checkKill(task.node);
   }
+}
+
+/** What is wrong with the order of a decision's actions: saves come first, every offer is answered at once. */
+export function disorder(
+  actions: readonly Action[],
+  offers: readonly Offer[],
+): { readonly kind: string; readonly message: string } | undefined {
+  const firstCall = actions.findIndex(({ type }) => type !== "save" && type !== "forget");
+  const lastSave = actions.findLastIndex(({ type }) => type === "save" || type === "forget");
+  if (firstCall !== -1 && firstCall < lastSave)
+    return { kind: "order", message: `a ${actions[firstCall]?.type} comes before a save` };
+  const answered = new Set(actions.flatMap((action) => ("offerIds" in action ? action.offerIds : [])));
+  const open = offers.find(({ id }) => !answered.has(id));
+  return open === undefined ? undefined : { kind: "offers", message: `offer "${open.id}" was not answered at once` };
 }
 
 function resourcesOf(operation: Operation): readonly Resource[] {

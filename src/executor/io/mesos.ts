@@ -1,7 +1,9 @@
 // The executor under a Mesos agent: the agent's events in, status updates out.
+import { join } from "node:path";
 import { findDatabase } from "../../databases/all.ts";
 import { parseExecutorEnvironment } from "../../mesos/executor-environment.ts";
 import { connectExecutor, type ExecutorConnectionEvent } from "../../mesos/io/executor-connection.ts";
+import { Recorder } from "../../std/io/recorder.ts";
 import { type Run, startRun } from "./run.ts";
 import { say } from "./say.ts";
 
@@ -11,6 +13,9 @@ export async function runUnderMesos(): Promise<number> {
   const sandbox = process.env["MESOS_SANDBOX"] ?? process.env["MESOS_DIRECTORY"] ?? process.cwd();
   const agentEndpoint = process.env["MESOS_AGENT_ENDPOINT"];
 
+  const records = process.env["RINGMASTER_RECORD_DIR"] ?? "";
+  const recorder =
+    records === "" ? undefined : new Recorder("executor", join(records, `${environment.executorId}.jsonl`), say);
   const run = startRun({
     workplace: {
       sandbox,
@@ -20,6 +25,7 @@ export async function runUnderMesos(): Promise<number> {
     },
     find: findDatabase,
     timings: { shutdownGraceMs: environment.shutdownGraceMs },
+    ...(recorder === undefined ? {} : { recorder }),
     send: (update) => connection.send({ type: "update", update }),
   });
   const connection = connectExecutor({

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Answer, Database, Place, Question } from "../../databases/database.ts";
 import type { NodeTask } from "../../databases/node.ts";
+import type { Recorder } from "../../std/io/recorder.ts";
 import type { ExecutorUpdate } from "../../mesos/executor-api.ts";
 import { decide, DEFAULT_TIMINGS, initialState, statusOf } from "../decide.ts";
 import type { Action, Event, ExecutorState, Timings } from "../state.ts";
@@ -29,6 +30,7 @@ export type RunOptions = {
   /** The databases that it can run, by name. */
   readonly find: (name: string) => Database | undefined;
   readonly timings: Partial<Timings>;
+  readonly recorder?: Recorder;
   /** Hands an update to the agent; it stays among the unacknowledged ones until it is acknowledged or refused. */
   readonly send: (update: ExecutorUpdate) => void;
 };
@@ -58,7 +60,9 @@ class Running {
   constructor(options: RunOptions) {
     this.#options = options;
     const [seed = 0] = crypto.getRandomValues(new Uint32Array(1));
-    this.state = initialState(seed, { ...DEFAULT_TIMINGS, ...options.timings }, Date.now());
+    const start = { seed, timings: { ...DEFAULT_TIMINGS, ...options.timings }, nowMs: Date.now() };
+    options.recorder?.start(start);
+    this.state = initialState(start.seed, start.timings, start.nowMs);
     this.#ticks = setInterval(() => this.tell({ type: "tick" }), TICK_MS);
   }
 
@@ -71,6 +75,7 @@ class Running {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
         const decision = decide(this.state, next);
         this.state = decision.state;
+        this.#record(next, decision.actions);
         for (const action of decision.actions) this.#carryOut(action);
       }
       this.#deciding = false;
@@ -80,6 +85,17 @@ class Running {
       say(`The executor ends: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       void this.#exit(1);
     }
+  }
+
+  #record(event: Event, actions: readonly Action[]): void {
+    const { recorder } = this.#options;
+    if (recorder === undefined) return;
+    if (this.state.node !== undefined) recorder.hide(this.state.node.token);
+    if (event.type === "prepared") recorder.step({ ...event, database: event.database.name }, actions);
+    // The bytes of the whole task would have its secrets once more.
+    else if (event.type === "launch")
+      recorder.step({ ...event, task: { ...event.task, raw: new Uint8Array() } }, actions);
+    else recorder.step(event, actions);
   }
 
   #carryOut(action: Action): void {

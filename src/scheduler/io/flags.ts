@@ -103,6 +103,10 @@ export function readFlags(args: readonly string[]) {
       3600,
     )
     .option("--user <user>", "user that executors run as (default: the user of the scheduler)")
+    .option(
+      "--record <file>",
+      "add every event and what was decided to this file, without secrets, at most 256 MiB (docs/OPERATING.md)",
+    )
     .option("--log-level <level>", "debug, info, warn or error", "info")
     .option("--log-json", "JSON lines even on a terminal")
     .addHelpText("after", EXAMPLES)

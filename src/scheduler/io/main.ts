@@ -3,6 +3,7 @@ import { version } from "../../../package.json";
 import { parseMasters, type Credential } from "../../mesos/leader.ts";
 import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
 import { createLog } from "../../std/io/log.ts";
+import { Recorder } from "../../std/io/recorder.ts";
 import { openStore } from "../../store/io/open.ts";
 import type { Settings, State } from "../state.ts";
 import type { Finding } from "../doctor.ts";
@@ -28,6 +29,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const masters = parseMasters(flags.mesos);
   const credential = await readCredential(flags);
   const user = flags.user ?? ownUser();
+  const { record } = flags;
+  const recorder = record === undefined ? undefined : new Recorder("scheduler", record, (text) => log.warn(text));
   const stopped = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stopped.abort(new Error(signal)));
 
@@ -65,6 +68,7 @@ export async function main(args: readonly string[]): Promise<number> {
         firstSubscriptionMs: flags.mesosTimeout * 1000,
         log,
         metrics,
+        recorder,
         onLoop: (running, subscribed) => {
           loop = running;
           master = subscribed;

@@ -2,6 +2,7 @@
 import type { SchedulerCall } from "../../mesos/scheduler-api.ts";
 import type { Lock, Store, Write } from "../../store/store.ts";
 import type { Log } from "../../std/io/log.ts";
+import type { Recorder } from "../../std/io/recorder.ts";
 import { decide } from "../decide.ts";
 import type { Action, Command, Event, Reply } from "../events.ts";
 import { brokenInvariants } from "../invariants.ts";
@@ -27,6 +28,7 @@ export type LoopOptions = {
   readonly lock: Lock;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly recorder: Recorder | undefined;
   readonly nowMs: () => number;
   /** Sends a call to Mesos; set once the connection exists. */
   readonly send: (call: SchedulerCall) => void;
@@ -114,6 +116,7 @@ export class Loop {
     const event = { ...happening, nowMs: nowMs() } as Event;
     const decision = decide(this.#state, event);
     metrics.event(event.type, (performance.now() - started) / 1000);
+    this.#options.recorder?.step(event, decision.actions.filter(isForOthers));
     const broken = brokenInvariants(this.#state, decision);
     if (broken.length > 0) throw new Error(`Broken invariant after event "${event.type}": ${broken.join("; ")}`);
     await this.#save(decision.actions);
@@ -155,4 +158,9 @@ export class Loop {
         return this.#options.send(action);
     }
   }
+}
+
+/** What others see of a decision: a recording has no records and no words for the log. */
+function isForOthers({ type }: Action): boolean {
+  return type !== "save" && type !== "forget" && type !== "note";
 }

@@ -28,6 +28,7 @@ function term(store: Store, lock: Lock, role = "r"): Term {
     firstSubscriptionMs: 60_000,
     log: createLog("test", "fatal", false),
     metrics: createMetrics(() => undefined),
+    recorder: undefined,
     onLoop: resolve,
     stopped: stop.signal,
   });

@@ -3,6 +3,7 @@ import { connectScheduler, type SchedulerConnection } from "../../mesos/io/sched
 import type { Credential, Masters } from "../../mesos/leader.ts";
 import type { FrameworkInfo } from "../../mesos/scheduler-api.ts";
 import type { Log } from "../../std/io/log.ts";
+import type { Recorder } from "../../std/io/recorder.ts";
 import { type Lock, type Store, StoreConflict, StoreUnavailable } from "../../store/store.ts";
 import { roleFault } from "../framework.ts";
 import { initialState, type Settings, type State } from "../state.ts";
@@ -22,6 +23,7 @@ export type TermOptions = {
   readonly firstSubscriptionMs: number;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly recorder: Recorder | undefined;
   /** Told of the loop as soon as it can answer, and how to learn the master's URL while there is a subscription. */
   readonly onLoop: (loop: Loop, master: () => string | undefined) => void;
   /** Aborted when the process shall end. */
@@ -39,12 +41,15 @@ export async function serveTerm(options: TermOptions): Promise<"stopped" | "lost
     const fault = roleFault(records, options.settings.role);
     if (fault !== undefined) throw new Error(`Cannot start: ${fault}`);
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
+    options.recorder?.hide(records.framework.token);
+    options.recorder?.start({ settings: options.settings, seed, ...records });
     const loop: Loop = new Loop({
       state: initialState(options.settings, seed, records),
       store,
       lock,
       log,
       metrics: options.metrics,
+      recorder: options.recorder,
       nowMs: Date.now,
       send: (call) => connection?.send(call),
     });

@@ -8,6 +8,8 @@ import { type Block, lockPorts } from "./ports.ts";
 
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 10_000;
+/** Where executors record what they hear (test/replay/record.ts). */
+const RECORD_DIR = process.env["RINGMASTER_RECORD_DIR"];
 /** The end of Mesos' log that an error shows. */
 const LOG_CHARACTERS = 3_000;
 
@@ -146,6 +148,10 @@ async function start(
       MESOS_LAUNCHER_DIR: join(home, "libexec"),
       MESOS_LAUNCHER: "posix",
       MESOS_ISOLATION: "posix/cpu,posix/mem,filesystem/posix",
+      // The agent hands nothing of its own environment on.
+      ...(RECORD_DIR === undefined
+        ? {}
+        : { MESOS_EXECUTOR_ENVIRONMENT_VARIABLES: JSON.stringify({ RINGMASTER_RECORD_DIR: RECORD_DIR }) }),
       ...options.env,
     },
     stdin: "ignore",
