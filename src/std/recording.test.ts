@@ -17,6 +17,13 @@ test("maps, sets, bytes and infinite numbers come back as they were", () => {
   expect(readRecordingLine(recordingText(line, []))).toEqual(wanted);
 });
 
+test("fields that hold secrets are written without them, whatever their shape", () => {
+  const headers = { Authorization: "Basic YTpi", "content-type": "text/plain" };
+  expect(recordingText({ event: { headers }, actions: [] }, [])).toBe(
+    '{"event":{"headers":{"Authorization":"hidden-in-this-recording","content-type":"text/plain"}},"actions":[]}',
+  );
+});
+
 test("neither secrets nor credentials in URLs are written, not even within bytes", () => {
   const data = new TextEncoder().encode('{"token": "a-secret-word", "store": "zk://user:pass@host:1/"}');
   const text = recordingText({ start: { data, token: "a-secret-word", url: "zk://user:pass@host:1/" } }, [

@@ -26,6 +26,8 @@ const CREDENTIALS = /\/\/[^@/\s"\\]+@/g;
 /** What stands for them, and for a secret: both are still of their shapes, so that the cores take them. */
 const NO_CREDENTIALS = "//hidden:hidden@";
 const NO_SECRET = "hidden-in-this-recording";
+/** Fields that hold a secret in another shape, such as that of a header. */
+const SECRET_FIELD = /^(?:authorization|password|secret)$/i;
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A line without its end. Maps, sets and bytes are kept as such; `secrets` and credentials in URLs are not in it. */
@@ -33,6 +35,7 @@ export function recordingText(line: RecordingLine, secrets: Iterable<string>): s
   let text = JSON.stringify(line, function (this: Readonly<Record<string, unknown>>, key, value: unknown) {
     // A Buffer has made an object of itself before it comes here.
     const found = this[key];
+    if (SECRET_FIELD.test(key)) return NO_SECRET;
     if (found instanceof Uint8Array) return bytesJson(found);
     if (found instanceof Map) return { $map: [...found] };
     if (found instanceof Set) return { $set: [...found] };

@@ -44,16 +44,16 @@ test("recordings are of schedulers and executors that started, were killed, and 
 
 test("a core that decides otherwise is found at the first step where it does", async () => {
   const [name] = readdirSync(RECORDINGS).filter((one) => one.includes("scheduler"));
-  const [life] = await read(name ?? "");
+  const acknowledges = (actions: readonly unknown[]): boolean =>
+    actions.some((action) => (action as { readonly type: string }).type === "acknowledge");
+  const life = (await read(name ?? "")).find(({ steps }) => steps.some(({ actions }) => acknowledges(actions)));
   if (life === undefined) throw new Error("there is no recording of a scheduler");
   const forgetful: typeof decide = (state, event) => {
     const { state: next, actions } = decide(state, event);
     return { state: next, actions: actions.filter(({ type }) => type !== "acknowledge") };
   };
   const replayed = replay(life, forgetful);
-  const first = life.steps.findIndex(({ actions }) =>
-    actions.some((action) => (action as { readonly type: string }).type === "acknowledge"),
-  );
+  const first = life.steps.findIndex(({ actions }) => acknowledges(actions));
   expect(replayed.length).toBe(first + 1);
   expect(replayed.at(-1)?.difference?.wanted).toContain("acknowledge");
 });

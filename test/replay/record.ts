@@ -4,7 +4,8 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-const KEPT = resolve(import.meta.dir, "../cases/recordings");
+const ROOT = resolve(import.meta.dir, "../..");
+const KEPT = join(ROOT, "test/cases/recordings");
 
 /** Executors are named after their nodes, schedulers after random folders. */
 function nameOf(test: string, file: string, index: number): string {
@@ -25,7 +26,8 @@ for (const test of process.argv.slice(2)) {
   for (const old of await readdir(KEPT).catch(() => []))
     if (new RegExp(`^${test}-\\d+-`).test(old)) await rm(join(KEPT, old));
   for (const [index, file] of (await readdir(folder)).toSorted().entries()) {
-    const bytes = Bun.gzipSync(await Bun.file(join(folder, file)).bytes(), { level: 9 });
+    const text = (await Bun.file(join(folder, file)).text()).replaceAll(ROOT, "/opt/ringmaster");
+    const bytes = Bun.gzipSync(text, { level: 9 });
     const kept = nameOf(test, file, index);
     await Bun.write(join(KEPT, kept), bytes);
     console.log(`${kept}: ${bytes.length} bytes`);

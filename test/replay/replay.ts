@@ -131,7 +131,15 @@ function untilDifferent(
 }
 
 /** What may be worded or measured out differently without being another decision. */
-const BESIDE_THE_POINT: ReadonlySet<string> = new Set(["message", "text", "data", "raw", "command", "labels"]);
+const BESIDE_THE_POINT: ReadonlySet<string> = new Set([
+  "message",
+  "text",
+  "data",
+  "raw",
+  "command",
+  "labels",
+  "headers",
+]);
 
 /** Actions as one text to compare and to read. */
 function sketch(actions: readonly unknown[]): string {
