@@ -1,68 +1,35 @@
 // Traffic by requests: every request of a client is placed for itself, over connections to backends that clients share. What a
 // request is, where it and its answer end and what is said of failures, is known to those who extend this.
-import type { Socket, TCPSocketListener } from "bun";
+import type { Socket } from "bun";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import type { Client, Errand } from "./client.ts";
-import { FAREWELLS_MAX, tune } from "./connections.ts";
+import { Clients, shortly } from "./clients.ts";
 import { countFailure, countRefusal } from "./figures.ts";
 import { Link, Links } from "./links.ts";
 import type { Desk, Traffic } from "./proxy.ts";
-import {
-  drained,
-  dropped,
-  FAREWELL_SECONDS,
-  finish,
-  heard,
-  type Owner,
-  pause,
-  PUMP,
-  put,
-  resume,
-  type Side,
-  soon,
-} from "./pump.ts";
-import { listen } from "./sockets.ts";
+import { drained, finish, pause, PUMP, put, resume, type Side, soon } from "./pump.ts";
 
 const LOST = "The node ended the connection before it answered; whether it did what was asked is not known";
 
-export abstract class Errands<One extends Errand, Each extends Client<One>> implements Traffic, Owner {
-  protected readonly desk: Desk;
+export abstract class Errands<One extends Errand, Each extends Client<One>>
+  extends Clients<One, Each>
+  implements Traffic
+{
   protected readonly links: Links;
-  protected stopping = false;
-  /** As of the last tick. */
-  protected nowMs = performance.now();
-  readonly #listener: TCPSocketListener<Side>;
-  readonly #clients = new Set<Side>();
   /** By the id of the running request, unless its client has a link for ever. */
   readonly #running = new Map<number, Each>();
   #ids = 0;
 
   constructor(desk: Desk) {
-    this.desk = desk;
-    const { clientTls, backendTls } = desk.options;
-    const handlers = {
-      close: (socket: Socket<Side>, error?: Error) => this.#closed(socket, error),
-      error: PUMP.error,
-    };
+    super(desk);
     const answered = (socket: Socket<Side>, bytes: Uint8Array): void => this.#answered(socket, bytes);
-    const asked = (socket: Socket<Side>, bytes: Uint8Array): void => this.#asked(socket, bytes);
     this.links = new Links(this, desk, {
-      ...handlers,
-      drain: drained,
-      data: backendTls === undefined ? shortly(answered) : answered,
+      ...{ close: this.closing, error: PUMP.error, drain: drained },
+      data: desk.options.backendTls === undefined ? shortly(answered) : answered,
       end: (socket) => this.#linkEnded(socket),
     });
-    const clientHandlers = {
-      ...handlers,
-      open: (socket: Socket<Side>) => this.#opened(socket),
-      data: clientTls === undefined ? shortly(asked) : asked,
-      drain: (socket: Socket<Side>) => this.#caughtUp(socket),
-      end: (socket: Socket<Side>) => this.#clientEnded(socket),
-    };
-    this.#listener = listen(desk.options, clientHandlers, () => countRefusal(desk.figures, "tls"));
   }
 
-  protected abstract newClient(): Each;
   /** Takes of the bytes what belongs to one request, and sends it on or begins it; what comes after it waits. */
   protected abstract read(client: Each, socket: Socket<Side>, bytes: Uint8Array): void;
   /** Whether the running request is there to its end, so that more bytes belong to the next. */
@@ -83,22 +50,8 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
     why: "unplaced" | "lost",
     text: string,
   ): void;
-  /** What is said to a client that is one too many. */
-  protected abstract tooMany(text: string): Uint8Array;
-
-  get port(): number {
-    return this.#listener.port;
-  }
-
-  close(): void {
-    this.stopping = true;
-    this.#listener.stop();
-  }
-
-  end(): void {
-    this.#listener.stop(true);
-    // The listener knows nothing of clients under TLS.
-    for (const { socket } of this.clients()) socket?.terminate();
+  override end(): void {
+    super.end();
     this.links.cut();
   }
 
@@ -110,60 +63,12 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
     this.links.cut(address);
   }
 
-  tick(): void {
-    this.nowMs = performance.now();
+  override tick(): void {
+    super.tick();
     this.links.tick(this.nowMs);
-    const farewellMs = this.nowMs - FAREWELL_SECONDS * 1000;
-    for (const client of this.clients()) {
-      if (!client.dismissed) this.late(client);
-      else if (client.sinceMs < farewellMs) client.socket?.terminate();
-    }
   }
 
-  /** Looks whether the client has had its time. */
-  protected late(_client: Each): void {}
-
-  protected clients(): Iterable<Each> {
-    // Nothing else is ever put into it.
-    return this.#clients as Iterable<Each>;
-  }
-
-  #isClient(side: Side | undefined): side is Each {
-    return side !== undefined && this.#clients.has(side);
-  }
-
-  #opened(socket: Socket<Side>): void {
-    const { figures, options } = this.desk;
-    const client = this.newClient();
-    client.socket = socket;
-    client.sinceMs = this.nowMs;
-    socket.data = client;
-    figures.clients += 1;
-    this.#clients.add(client);
-    tune(socket);
-    const excess = this.#clients.size - options.clientsMax;
-    if (excess <= 0) return;
-    countRefusal(figures, "too_many_clients");
-    if (excess > FAREWELLS_MAX) socket.terminate();
-    else this.dismiss(client, this.tooMany(`No backend: there are ${options.clientsMax} clients, the limit`));
-  }
-
-  /** Says the last word to a client. */
-  protected dismiss(client: Each, bytes: Uint8Array): void {
-    const { socket } = client;
-    client.dismissed = true;
-    client.pending = undefined;
-    client.sinceMs = this.nowMs;
-    if (socket === undefined) return;
-    put(socket, bytes);
-    finish(socket, "end");
-    resume(socket);
-  }
-
-  /** Bytes of a client. */
-  #asked(socket: Socket<Side>, bytes: Uint8Array): void {
-    const client = socket.data;
-    if (!this.#isClient(client) || client.dismissed || client.after === "end") return;
+  protected hear(client: Each, socket: Socket<Side>, bytes: Uint8Array): void {
     if (client.hold === "raw") PUMP.data(socket, bytes);
     else if (client.pending !== undefined || client.behind || (client.errand !== undefined && this.isAsked(client))) {
       client.pending = Buffer.concat([client.pending ?? new Uint8Array(), bytes]);
@@ -321,10 +226,8 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
       });
   }
 
-  #caughtUp(socket: Socket<Side>): void {
-    const client = socket.data;
-    drained(socket);
-    if (this.#isClient(client) && client.behind && client.rest === undefined) this.goOn(client, socket);
+  protected caughtUp(client: Each, socket: Socket<Side>): void {
+    if (client.behind && client.rest === undefined) this.goOn(client, socket);
   }
 
   /** Bytes of a backend. */
@@ -332,7 +235,7 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
     const link = socket.data;
     if (!(link instanceof Link)) return;
     const { client } = link;
-    if (!this.#isClient(client) || client.socket === undefined) socket.terminate();
+    if (!this.isClient(client) || client.socket === undefined) socket.terminate();
     else if (client.hold === "raw") PUMP.data(socket, bytes);
     // Nobody asked.
     else if (client.errand === undefined) socket.terminate();
@@ -362,9 +265,7 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
     link.peer = undefined;
   }
 
-  #clientEnded(socket: Socket<Side>): void {
-    const client = socket.data;
-    if (!this.#isClient(client)) return;
+  protected ended(client: Each, socket: Socket<Side>): void {
     client.ended = true;
     if (client.hold === "raw") PUMP.end(socket);
     // Half a request is none.
@@ -374,37 +275,24 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
 
   #linkEnded(socket: Socket<Side>): void {
     const client = socket.data instanceof Link ? socket.data.client : undefined;
-    if (this.#isClient(client) && client.hold === "raw") {
+    if (this.isClient(client) && client.hold === "raw") {
       PUMP.end(socket);
       return;
     }
-    if (this.#isClient(client) && client.errand !== undefined && client.socket !== undefined)
+    if (this.isClient(client) && client.errand !== undefined && client.socket !== undefined)
       this.passEnd(client, client.socket, client.errand);
     socket.end();
   }
 
-  #closed(socket: Socket<Side>, error: Error | undefined): void {
-    const side = socket.data;
-    const client = side instanceof Link ? side.client : side;
-    if (this.#isClient(client) && client.hold === "raw") {
-      PUMP.close(socket, error);
-      return;
-    }
-    dropped(side);
-    side.peer = undefined;
-    side.rest = undefined;
-    this.closed(side);
-  }
-
   closed(side: Side): void {
     if (side instanceof Link) this.#linkClosed(side);
-    else if (this.#isClient(side)) this.#clientClosed(side);
+    else if (this.isClient(side)) this.#clientClosed(side);
   }
 
   #clientClosed(client: Each): void {
     const { errand, link } = client;
     client.socket = undefined;
-    this.#clients.delete(client);
+    this.leave(client);
     this.forget(client);
     if (link === undefined) {
       // One that is being dialed for it notices by itself.
@@ -420,7 +308,7 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
   #linkClosed(link: Link): void {
     const { client, address } = link;
     this.links.forget(link);
-    if (!this.#isClient(client)) return;
+    if (!this.isClient(client)) return;
     const { errand, socket, hold } = client;
     if (errand !== undefined && hold === "free" && errand.mayBeSentAgain) {
       this.again(client, errand, link, "it ended the connection before it answered");
@@ -436,12 +324,4 @@ export abstract class Errands<One extends Errand, Each extends Client<One>> impl
     if (errand === undefined || hold !== "free" || !this.canBeTold(errand, link)) socket.terminate();
     else this.fail(client, socket, errand, "lost", LOST);
   }
-}
-
-/** A handler of sockets alone, which a busy one leaves. */
-function shortly(handler: (socket: Socket<Side>, bytes: Uint8Array) => void) {
-  return (socket: Socket<Side>, bytes: Uint8Array): void => {
-    handler(socket, bytes);
-    heard(socket, handler);
-  };
 }
