@@ -158,6 +158,20 @@ describe("requests", () => {
     expect(await client.ask(PING)).toBe("2");
   });
 
+  test("of busy connections are answered in their order, whatever their size, pipelined or not", async () => {
+    const echo = await server((code, body) => frame(code + 1, body));
+    const client = new Client(listen([echo.target]));
+    for (let i = 0; i < 100; i += 1) {
+      // Up to more than sockets take at once.
+      const body = `${i}:`.padEnd(i % 40 === 39 ? 700_000 : (i * 37) % 5000, "x");
+      const next = i % 5 === 4 ? [frame(9, "next")] : [];
+      client.socket.write(Buffer.concat([frame(9, body), ...next]));
+      expect((await client.next()) === `10 ${body}`).toBe(true);
+      for (const _ of next) expect(await client.next()).toBe("10 next");
+    }
+    expect(echo.sockets.size).toBe(1);
+  });
+
   test("with a stream of answers keep their connection until the last", async () => {
     const stream = Buffer.concat([frame(18, "\x12\x01a"), frame(18, "\x12\x01b"), frame(18, "\x10\x01")]);
     const keys: Answers = (code, body, socket) => {
@@ -187,15 +201,19 @@ describe("requests", () => {
     await until("its connection is gone", () => open(proxy) === 0 && a.sockets.size + b.sockets.size === 0);
   });
 
-  test("after StartTLS are no frames any more", async () => {
+  test.each([
+    ["", []],
+    [", of a connection with its own state too", [SET_CLIENT_ID]],
+  ])("after StartTLS are no frames any more%s", async (_, before) => {
     const raw = await server((code, _body, socket) => {
-      if (code !== 255) return undefined;
+      if (code !== 255) return frame(code + 1);
       socket.removeAllListeners("data");
       socket.on("data", (chunk: Buffer) => socket.write(chunk));
       return frame(255);
     });
     const proxy = listen([raw.target]);
     const client = new Client(proxy);
+    for (const bytes of before) expect(await client.ask(bytes)).toBe("6");
     expect(await client.ask(frame(255))).toBe("255");
     // Four bytes that would be a bad length.
     const echoed = Promise.withResolvers<string>();
