@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Accepted, EndpointsView, NodeView, PlanView } from "../../src/databases/api.ts";
-import { startMesos, type Mesos } from "./mesos/mesos.ts";
+import { startMesos, type Agent, type Mesos } from "./mesos/mesos.ts";
 import { riakPackage } from "./riak-package.ts";
 import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts";
 import { SMALL_RING } from "./small-ring.ts";
@@ -22,9 +22,12 @@ let scheduler: Scheduler;
 beforeAll(async () => {
   const { archive } = await riakPackage();
   directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
-  mesos = await startMesos({ agents: 4 });
+  // The master takes an agent for unreachable after six seconds, the scheduler its nodes for lost after three more.
+  const env = { MESOS_AGENT_PING_TIMEOUT: "2secs", MESOS_MAX_AGENT_PING_TIMEOUTS: "3" };
+  mesos = await startMesos({ agents: 0, apart: 4, env });
   zookeeper = await startZookeeper();
-  scheduler = await startScheduler({ mesos: mesos.url, directory, store: zookeeper.url(), flags: ["--drain", "1"] });
+  const flags = ["--drain", "1", "--permanent-after", "3"];
+  scheduler = await startScheduler({ mesos: mesos.url, directory, store: zookeeper.url(), flags });
   const body = {
     database: "riak",
     version: "3.2.3",
@@ -72,6 +75,23 @@ async function expectAllKeys(): Promise<void> {
   }
 }
 
+async function phases(): Promise<readonly string[]> {
+  return (await nodes()).map(({ id, phase }) => `${id} ${phase}`);
+}
+
+/** The cluster's replacement, once it is planned; that of `before` is over. */
+async function replacement(before?: PlanView): Promise<PlanView> {
+  return await until("the replacement is planned", MINUTE, async () => {
+    const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
+    return plans.find(({ id, kind }) => kind === "replace" && id !== before?.id);
+  });
+}
+
+/** The agent as the master knows it; undefined while it is out of sight. */
+async function agentOn(host: string): Promise<Agent | undefined> {
+  return (await mesos.agents()).find(({ hostname }) => hostname === host);
+}
+
 /** Ring members by node id, as a node's member-status has them. */
 async function members(through: string): Promise<readonly string[]> {
   const read = await scheduler.json<{ answer: { nodes: readonly { id: string; status: string }[] } }>(
@@ -95,6 +115,8 @@ async function erlang(id: string): Promise<number> {
 }
 
 describe("a Riak cluster of three nodes", () => {
+  let first: PlanView | undefined;
+
   test(
     "is deployed: the first alone, the others staged, planned and committed; every node serves every key",
     async () => {
@@ -189,19 +211,43 @@ describe("a Riak cluster of three nodes", () => {
   );
 
   test(
+    "replaces a node by itself when its agent stays out of sight, and gives its volume back when the agent returns",
+    async () => {
+      const lost = (await nodes())[1];
+      const host = lost?.hostname ?? "";
+      expect((await agentOn(host))?.reserved_resources).not.toEqual({});
+      await mesos.loseAgent(host);
+      const plan = await replacement();
+      first = plan;
+      expect((await agentOn(host))?.active ?? false).toBe(false);
+      await planDone(scheduler, plan.id, 6 * MINUTE);
+      const left = ["ringmaster-demo-1 running", "ringmaster-demo-4 running", "ringmaster-demo-5 running"];
+      expect(await phases()).toEqual(left);
+      await expectAllKeys();
+
+      await mesos.returnAgent(host);
+      await until("what was reserved there is given back", 2 * MINUTE, async () => {
+        const agent = await agentOn(host);
+        return agent?.active === true && Object.keys(agent.reserved_resources).length === 0;
+      });
+      expect((await agentOn(host))?.id).toBe(lost?.agentId ?? "");
+      expect(await phases()).toEqual(left);
+      await expectAllKeys();
+    },
+    10 * MINUTE,
+  );
+
+  test(
     "replaces a node by itself when its agent is gone for good",
     async () => {
       const lost = (await nodes())[1];
       await mesos.markGone(lost?.agentId ?? "");
-      const plan = await until("its replacement is planned", MINUTE, async () => {
-        const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
-        return plans.find(({ kind }) => kind === "replace");
-      });
+      const plan = await replacement(first);
       await planDone(scheduler, plan.id, 6 * MINUTE);
-      expect((await nodes()).map(({ id, phase }) => `${id} ${phase}`)).toEqual([
+      expect(await phases()).toEqual([
         "ringmaster-demo-1 running",
-        "ringmaster-demo-4 running",
         "ringmaster-demo-5 running",
+        "ringmaster-demo-6 running",
       ]);
       await expectAllKeys();
     },

@@ -1,7 +1,9 @@
 // Starts what the PyPI package mesos.scheduler 1.11.0 carries: all of libmesos, so a real Mesos 1.11.0.
 //   mesos-local          a master and MESOS_NUM_SLAVES agents in this process, until LOCAL_PARENT is not its parent (the library's "local" master)
+//                        with LOCAL_MASTER=master@IP:PORT the agents are that master's, in a process without a leading one
 //   mesos-local launch   the library's own container launcher, for MESOS_LAUNCHER_DIR/mesos-containerizer
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +11,7 @@
 #include <sstream>
 #include <string>
 #include <dlfcn.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +57,26 @@ extern "C" int mkdir(const char* path, mode_t mode) {
   return real(path, mode);
 }
 
+// The local cluster's detector, which its master and its agents share, is told of one leader: with LOCAL_MASTER, of another
+// process' master; the own one then stands by for ever. The library binds its own calls, so its function is overwritten by a jump.
+#define APPOINT(argument) "_ZN5mesos6master8detector24StandaloneMasterDetector7appointERK" argument
+extern "C" void _ZN7process4UPIDC1EPKc(void*, const char*);
+static std::string local_master;
+static void appoint_other(void* detector, const void*) {
+  void* upid = calloc(1, 4096);
+  _ZN7process4UPIDC1EPKc(upid, local_master.c_str());
+  ((void (*)(void*, const void*))dlsym(RTLD_NEXT, APPOINT("N7process4UPIDE")))(detector, upid);
+}
+static void follow_other() {
+  char* call = (char*)dlsym(RTLD_NEXT, APPOINT("6OptionINS_10MasterInfoEE"));
+  char jump[12] = {0x48, (char)0xb8, 0, 0, 0, 0, 0, 0, 0, 0, (char)0xff, (char)0xe0};  // movabs rax, …; jmp rax
+  void* target = (void*)appoint_other;
+  memcpy(jump + 2, &target, sizeof target);
+  const uintptr_t page = (uintptr_t)call & ~(uintptr_t)4095;
+  if (mprotect((void*)page, 8192, PROT_READ | PROT_WRITE | PROT_EXEC)) { perror("mesos-local: mprotect"); _exit(1); }
+  memcpy(call, jump, sizeof jump);
+}
+
 // Variables of ours are no executor's business.
 static std::string taken(const char* variable) {
   const char* value = getenv(variable);
@@ -74,6 +97,8 @@ int main(int argc, char** argv) {
   }
   // Whoever started this process may be killed before it can stop it.
   const int parent = atoi(taken("LOCAL_PARENT").c_str());
+  local_master = taken("LOCAL_MASTER");
+  if (!local_master.empty()) follow_other();
   local_agents = taken("LOCAL_AGENTS");
   agent_environment(0);
   static char no_scheduler[256];

@@ -14,7 +14,10 @@ const RECORD_DIR = process.env["RINGMASTER_RECORD_DIR"];
 const LOG_CHARACTERS = 3_000;
 
 export type MesosOptions = {
+  /** Agents in the master's process. */
   readonly agents: number;
+  /** Agents besides, each in a process of its own, so that one can be lost. */
+  readonly apart?: number;
   /** More agents, which only a `restart` brings. */
   readonly later?: number;
   /** Of each agent, without ports: those are shared out, since agents on one machine share its loopback. */
@@ -53,6 +56,10 @@ export type Mesos = AsyncDisposable & {
   readonly agents: () => Promise<readonly Agent[]>;
   /** Tells the master that the agent's host is gone for good. */
   readonly markGone: (agentId: string) => Promise<void>;
+  /** kill -9 of an agent apart, by its host name, and of all that it started: its machine has lost power. */
+  readonly loseAgent: (host: string) => Promise<void>;
+  /** The machine is back: its agent starts again with all that is on its disk. */
+  readonly returnAgent: (host: string) => Promise<void>;
   /** The processes that agents started and that live. */
   readonly processes: () => Promise<ReadonlySet<number>>;
   /** What master, agents and executors printed. */
@@ -72,21 +79,49 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
   const work = resolve(options.work ?? (await mkdtemp(join(tmpdir(), "mesos-"))));
   const log = join(work, "log");
   const url = `http://127.0.0.1:${ports.first}`;
-  let mesos = await start(home, work, ports, options, options.agents);
+  const lines = agentLines(ports, options);
+  let mesos = await start(home, work, ports, options, lines, options.agents);
+  const apart = new Map<string, Bun.Subprocess>();
 
   const kill = async (): Promise<void> => {
     mesos.kill("SIGKILL");
     await mesos.exited;
   };
+  const loseAgent = async (host: string): Promise<void> => {
+    apart.get(host)?.kill("SIGKILL");
+    await apart.get(host)?.exited;
+    apart.delete(host);
+    await killThoseIn(join(work, host));
+  };
+  const returnAgent = async (host: string): Promise<void> => {
+    const index = lines.findIndex((line) => line.startsWith(`${host}|`));
+    const line = lines[index];
+    if (line === undefined || apart.has(host)) throw new Error(`Cannot start an agent apart on "${host}"`);
+    const env = {
+      LIBPROCESS_PORT: String(ports.first + 1 + index),
+      LOCAL_AGENTS: line,
+      LOCAL_MASTER: `master@127.0.0.1:${ports.first}`,
+      MESOS_NUM_SLAVES: "1",
+    };
+    apart.set(host, await launch(home, join(work, host), log, { ...env, ...options.env }));
+  };
   const stop = async (): Promise<void> => {
     await kill();
+    for (const host of [...apart.keys()]) await loseAgent(host);
     await killThoseIn(work);
     ports.release();
     if (options.work === undefined) await rm(work, { recursive: true, force: true });
   };
   const restart = async (): Promise<void> => {
-    mesos = await start(home, work, ports, options, options.agents + (options.later ?? 0));
+    mesos = await start(home, work, ports, options, lines, options.agents + (options.later ?? 0));
   };
+  for (const line of lines.slice(lines.length - (options.apart ?? 0))) await returnAgent(line.split("|", 1)[0] ?? "");
+  try {
+    await allThere(mesos, ports.first, options.agents + (options.apart ?? 0));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url,
     port: ports.first,
@@ -94,6 +129,8 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
     pid: () => mesos.pid,
     agents: () => readAgents(url),
     markGone: (agentId) => markGone(url, agentId),
+    loseAgent,
+    returnAgent,
     processes: () => processesIn(work),
     log: () => readFile(log, "utf8"),
     kill,
@@ -116,35 +153,36 @@ export async function buildMesos(): Promise<string> {
   return home;
 }
 
-async function start(
-  home: string,
-  work: string,
-  ports: Block,
-  options: MesosOptions,
-  count: number,
-): Promise<Bun.Subprocess> {
-  const most = options.agents + (options.later ?? 0);
+/** An agent each, as LOCAL_AGENTS has them: those in the master's process come first, those apart last. */
+function agentLines(ports: Block, options: MesosOptions): readonly string[] {
+  const most = options.agents + (options.later ?? 0) + (options.apart ?? 0);
   const hosts = options.hosts ?? Array.from({ length: most }, (_, i) => `127.0.0.${i + 1}`);
   const resources = options.resources ?? "cpus:2;mem:4096;disk:8192";
   const shares = ports.shares(options.samePorts === true ? 1 : most);
-  const agents = hosts.map(
+  return hosts.map(
     (host, i) =>
       `${host}|${resources};ports:[${shares[i % shares.length]}]|rack:rack-${i + 1};zone:zone-${(i % 3) + 1}`,
   );
+}
+
+/** Runs mesos-local with its state in `directory`. */
+async function launch(
+  home: string,
+  directory: string,
+  logFile: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Bun.Subprocess> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:MESOS|LIBPROCESS|LOCAL)_/u.test(name));
-  await mkdir(work, { recursive: true });
-  const log = openSync(join(work, "log"), "a");
-  const mesos = Bun.spawn([join(home, "mesos-local")], {
-    cwd: work,
+  await mkdir(directory, { recursive: true });
+  const log = openSync(logFile, "a");
+  const launched = Bun.spawn([join(home, "mesos-local")], {
+    cwd: directory,
     env: {
       ...Object.fromEntries(inherited),
       LIBPROCESS_IP: "127.0.0.1",
-      LIBPROCESS_PORT: String(ports.first),
-      LOCAL_AGENTS: agents.join("\n"),
       LOCAL_PARENT: String(process.pid),
-      MESOS_NUM_SLAVES: String(count),
-      MESOS_WORK_DIR: join(work, "state"),
-      MESOS_RUNTIME_DIR: join(work, "run"),
+      MESOS_WORK_DIR: join(directory, "state"),
+      MESOS_RUNTIME_DIR: join(directory, "run"),
       MESOS_LAUNCHER_DIR: join(home, "libexec"),
       MESOS_LAUNCHER: "posix",
       MESOS_ISOLATION: "posix/cpu,posix/mem,filesystem/posix",
@@ -152,13 +190,30 @@ async function start(
       ...(RECORD_DIR === undefined
         ? {}
         : { MESOS_EXECUTOR_ENVIRONMENT_VARIABLES: JSON.stringify({ RINGMASTER_RECORD_DIR: RECORD_DIR }) }),
-      ...options.env,
+      ...env,
     },
     stdin: "ignore",
     stdout: log,
     stderr: log,
   });
   closeSync(log);
+  return launched;
+}
+
+async function start(
+  home: string,
+  work: string,
+  ports: Block,
+  options: MesosOptions,
+  agents: readonly string[],
+  count: number,
+): Promise<Bun.Subprocess> {
+  const mesos = await launch(home, work, join(work, "log"), {
+    LIBPROCESS_PORT: String(ports.first),
+    LOCAL_AGENTS: agents.join("\n"),
+    MESOS_NUM_SLAVES: String(count),
+    ...options.env,
+  });
   try {
     await allThere(mesos, ports.first, count);
     return mesos;
