@@ -51,10 +51,18 @@ test("a plan shows each step, what it waits for and why each agent will not do",
   ]);
 });
 
-test("no more than 20 agents are shown for a step", () => {
-  const page = planPage(plan([step("start demo-1", { agents: agents(21) })]));
+test("no more than 20 agents are shown for a step; the others are summed up", () => {
+  const reasons = [
+    { ...CPUS, agents: 9000 },
+    { ...MEM, agents: 1 },
+  ];
+  const page = planPage(plan([step("start demo-1", { agents: agents(21), refused: { agents: 9000, reasons } })]));
   expect(page.filter((line) => String(line).includes("agent 127."))).toHaveLength(20);
-  expect(page.at(-1)).toBe("                     and 1 more agent: --json shows all");
+  expect(page.slice(-3)).toEqual([
+    "                     and 8980 agents more; in all:",
+    "                     9000 agents: cpus: found 0.5 unreserved, wanted at least 1.2",
+    "                     1 agent: mem: found 512 MB unreserved, wanted at least 1024 MB",
+  ]);
 });
 
 test("a summary says how long a finished plan took, and what an unfinished one waits for", () => {
@@ -63,6 +71,17 @@ test("a summary says how long a finished plan took, and what an unfinished one w
   expect(planSummary(plan([step("start demo-1", { waitsFor: [JOINING, CPUS] })]))).toBe(
     'Plan demo-deploy-1 (deploy of cluster "demo") goes on: 0 of 1 steps done, "start demo-1" waits for joining: found "demo-1" starting, wanted nobody joining; cpus: found 0.5 unreserved, wanted at least 1.2',
   );
+});
+
+test("what a person may want to do after a plan is said at its end", () => {
+  const next = "repair the new node: ringmaster node run demo-4 repair";
+  const done = plan([step("start demo-4", { status: "done" })], {
+    status: "done",
+    ended: "2026-01-02T03:05:06.178Z",
+    next,
+  });
+  expect(planPage(done).at(-1)).toBe(`next: ${next}`);
+  expect(planSummary(done)).toEndWith(`is done after 60.5 s; ${next}`);
 });
 
 test("the first look counts what is done and tells what is going on", () => {

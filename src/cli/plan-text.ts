@@ -22,6 +22,7 @@ export function planPage(plan: PlanView): Page {
     "",
     "STATUS    SECONDS  STEP",
     ...plan.steps.flatMap((step) => [stepLine(step), ...detailLines(step)]),
+    ...(plan.next === undefined ? [] : ["", `next: ${plan.next}`]),
   ];
 }
 
@@ -35,10 +36,23 @@ function detailLines(step: StepView): readonly string[] {
   const agents = step.agents
     .slice(0, AGENTS_SHOWN)
     .map((agent) => `agent ${agent.hostname}: ${agent.reasons.map(reasonText).join("; ") || "no reason given"}`);
-  const more = step.agents.length - agents.length;
+  const more = refusedCount(step) - agents.length;
   const lines = [...step.waitsFor.map((reason) => `waits for ${reasonText(reason)}`), ...agents];
-  if (more > 0) lines.push(`and ${more} more ${more === 1 ? "agent" : "agents"}: --json shows all`);
+  if (more > 0) lines.push(`and ${countText(more)} more; in all:`, ...sumLines(step));
   return lines.map((line) => `${" ".repeat(21)}${line}`);
+}
+
+function sumLines({ refused }: StepView): readonly string[] {
+  return (refused?.reasons ?? []).map((reason) => `${countText(reason.agents)}: ${reasonText(reason)}`);
+}
+
+/** How many agents will not do for the step. */
+function refusedCount(step: StepView): number {
+  return step.refused?.agents ?? step.agents.length;
+}
+
+function countText(agents: number): string {
+  return `${agents} ${agents === 1 ? "agent" : "agents"}`;
 }
 
 /** How the plan ended or stands, in one sentence. */
@@ -47,7 +61,8 @@ export function planSummary(plan: PlanView): string {
   if (plan.status === "running") return `${what} goes on: ${doneText(plan)}${firstWait(plan)}`;
   if (plan.ended === undefined) return `${what} is ${plan.status}`;
   const seconds = (Date.parse(plan.ended) - Date.parse(plan.created)) / 1000;
-  return `${what} is ${plan.status} after ${seconds.toFixed(1)} s`;
+  const next = plan.next === undefined ? "" : `; ${plan.next}`;
+  return `${what} is ${plan.status} after ${seconds.toFixed(1)} s${next}`;
 }
 
 function firstWait(plan: PlanView): string {
@@ -96,9 +111,9 @@ function waitText(step: StepView): string | undefined {
 }
 
 function agentsText(plan: PlanView, step: StepView): string {
-  const count = step.agents.length;
+  const count = refusedCount(step);
   if (count === 0) return "";
-  return ` (${count === 1 ? "1 agent says" : `${count} agents say`} why: plan show ${plan.id})`;
+  return ` (${countText(count)} ${count === 1 ? "says" : "say"} why: plan show ${plan.id})`;
 }
 
 /** The stretch of STILL_SECONDS that the step is in, from 0. */

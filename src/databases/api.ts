@@ -81,7 +81,16 @@ const StepViewSchema = z.object({
   waitsFor: z.array(ReasonSchema).describe("Empty: nothing, it is being worked on or done"),
   agents: z
     .array(z.object({ agentId: z.string(), hostname: z.string(), reasons: z.array(ReasonSchema) }))
-    .describe("Why each agent that offered of late will not do"),
+    .describe(
+      "Why agents that offered of late will not do, one by one; at most 200 in one answer, shared among its steps",
+    ),
+  refused: z
+    .object({
+      agents: z.int(),
+      reasons: z.array(ReasonSchema.extend({ agents: z.int() })).describe("Of each, one example of what was found"),
+    })
+    .optional()
+    .describe("How many agents that offered of late will not do, and how many of them for which reason"),
 });
 
 export const PlanViewSchema = z.object({
@@ -94,6 +103,7 @@ export const PlanViewSchema = z.object({
   created: z.string(),
   ended: z.string().optional(),
   steps: z.array(StepViewSchema),
+  next: z.string().optional().describe("What a person may want to do after it"),
 });
 export type PlanView = z.infer<typeof PlanViewSchema>;
 export type StepView = PlanView["steps"][number];

@@ -51,7 +51,7 @@ export const membersOf = remembered((cluster: ClusterState): readonly Member[] =
 export function startReasons(cluster: ClusterState, node: NodeRecord, nowMs: number): readonly Reason[] {
   if (node.phase === "lost") {
     const found = node.lastFailure?.message ?? "its data is gone";
-    return [{ check: "data", found, wanted: "its volume, or a replacement of the node" }];
+    return [{ check: "data", found, wanted: `another in its place: ringmaster node replace ${node.id}` }];
   }
   const kin = kinReason(cluster, node);
   if (kin !== undefined) return [kin];

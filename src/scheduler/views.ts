@@ -5,10 +5,12 @@ import { adminReasons } from "./admin.ts";
 import { databaseOf, nodesInOrder, startReasons, stopReasons } from "./members.ts";
 import { framelessReason } from "./framework.ts";
 import { isBlocked, isRolling } from "./plans.ts";
+import { agentsToldOf, refusedOf } from "./refusals.ts";
 import { heldBy, replaceDueMs, replaceReasons } from "./replace.ts";
 import {
   activePlans,
   type ClusterState,
+  type Explanation,
   type NodeRecord,
   type PlanRecord,
   type State,
@@ -135,6 +137,7 @@ export function endpointsView(cluster: ClusterState): EndpointsView {
 }
 
 export function planView(state: State, plan: PlanRecord, nowMs: number): PlanView {
+  const told = agentsToldOf(plan.steps.filter((step) => explanationOf(state, plan, step) !== undefined).length);
   return {
     id: plan.id,
     kind: plan.kind,
@@ -142,28 +145,52 @@ export function planView(state: State, plan: PlanRecord, nowMs: number): PlanVie
     status: plan.status,
     created: iso(plan.createdMs),
     ...(plan.endedMs === undefined ? {} : { ended: iso(plan.endedMs) }),
-    steps: plan.steps.map((step) => stepView(state, plan, step, nowMs)),
+    steps: plan.steps.map((step) => stepView(state, plan, step, nowMs, told)),
+    ...nextOf(state, plan),
   };
+}
+
+/**
+ * A replacement has what one replica of each range had: what that one missed while the old node was away, and the hints for
+ * it are gone, only a repair brings. It may take days, so it is for people to begin.
+ */
+function nextOf(state: State, { kind, status, cluster: name, steps }: PlanRecord): Pick<PlanView, "next"> {
+  const cluster = state.clusters.get(name);
+  const heir = steps.find(({ type }) => type === "start")?.node;
+  if (kind !== "replace" || status !== "done" || cluster === undefined || heir === undefined) return {};
+  if (!cluster.nodes.has(heir) || !databaseOf(cluster).operations.includes("repair")) return {};
+  const when = "if the old node was away for longer than hints are kept";
+  return { next: `repair the new node ${when}: ringmaster node run ${heir} repair` };
 }
 
 function stepName(plan: PlanRecord, step: Step): string {
   return `${step.operation ?? step.type} ${step.node ?? plan.cluster}`;
 }
 
-function stepView(state: State, plan: PlanRecord, step: Step, nowMs: number): StepView {
-  const isOpen = plan.status === "running" && step.status !== "done";
-  const explanation = isOpen && step.type === "start" ? state.explanations.get(step.node ?? "") : undefined;
+function isWaiting(plan: PlanRecord, step: Step): boolean {
+  return plan.status === "running" && step.status !== "done";
+}
+
+function explanationOf(state: State, plan: PlanRecord, step: Step): Explanation | undefined {
+  return isWaiting(plan, step) && step.type === "start" ? state.explanations.get(step.node ?? "") : undefined;
+}
+
+/** `told`: how many agents are shown one by one. */
+function stepView(state: State, plan: PlanRecord, step: Step, nowMs: number, told: number): StepView {
+  const isOpen = isWaiting(plan, step);
+  const explanation = explanationOf(state, plan, step);
   const { startedMs, endedMs } = step;
   return {
     name: stepName(plan, step),
     type: step.type,
     status: step.status,
     waitsFor: isOpen ? [...stepWaits(state, plan, step, nowMs)] : [],
-    agents: [...(explanation?.agents ?? [])].map(([agentId, { hostname, reasons }]) => ({
+    agents: [...(explanation?.agents ?? [])].slice(0, told).map(([agentId, { hostname, reasons }]) => ({
       agentId,
       hostname,
       reasons: [...reasons],
     })),
+    ...(explanation === undefined ? {} : { refused: refusedOf(explanation) }),
     ...(step.node === undefined ? {} : { node: step.node }),
     ...(step.operation === undefined ? {} : { operation: step.operation }),
     ...(startedMs === undefined
@@ -236,11 +263,18 @@ function taskWait(state: State, node: NodeRecord): Reason {
       return {
         check: "agent",
         found: `"${node.place?.hostname}" unreachable ${since}`,
-        wanted: "the agent back, or a replacement of the node",
+        wanted: `the agent back, or${replacementText(state, node)}`,
       };
     default:
   }
   return { check: "ready", found: said ?? "starting", wanted: "a node that serves" };
+}
+
+/** When another node takes its place by itself, or what an operator may do. */
+function replacementText(state: State, node: NodeRecord): string {
+  const cluster = state.clusters.get(node.cluster);
+  const dueMs = cluster === undefined ? undefined : replaceDueMs(state, cluster, node);
+  return dueMs === undefined ? `: ringmaster node replace ${node.id}` : ` another in its place from ${iso(dueMs)} on`;
 }
 
 /** Why what has to know of every task does not happen yet. */
@@ -261,7 +295,7 @@ function offerWait(state: State, node: NodeRecord): Reason {
   }
   if (place !== undefined && node.lastFailure !== undefined && isDrainedBy(node.lastFailure)) {
     const found = `"${place.hostname}" drained by operators of Mesos`;
-    return { check: "agent", found, wanted: "REACTIVATE_AGENT, or a replacement of the node" };
+    return { check: "agent", found, wanted: `REACTIVATE_AGENT, or: ringmaster node replace ${node.id}` };
   }
   if (place !== undefined)
     return {

@@ -1,6 +1,7 @@
 // Recovery by itself: nodes whose data or agent is gone get another node in their place, when and how that is safe.
 import { describe, expect, test } from "bun:test";
 import type { TaskStatus } from "../../src/mesos/task.ts";
+import { diagnose } from "../../src/scheduler/doctor.ts";
 import { nodeView, planView } from "../../src/scheduler/views.ts";
 import { adminOffer, ask, BODY, nodeTaskOf, offerOf, pass, Scene, steps } from "./scene.ts";
 
@@ -72,7 +73,11 @@ describe("a node whose agent an operator has marked as gone", () => {
     });
     say(scene, 4, "TASK_RUNNING");
     expect(scene.phases()).toEqual({ 1: "running", 3: "running", 4: "running" });
-    expect(scene.state.plans.get(PLAN)?.status).toBe("done");
+    const plan = scene.state.plans.get(PLAN);
+    expect(plan?.status).toBe("done");
+    expect(plan === undefined ? undefined : planView(scene.state, plan, scene.nowMs).next).toBe(
+      "repair the new node if the old node was away for longer than hints are kept: ringmaster node run ringmaster-demo-4 repair",
+    );
     expect(scene.state.leftovers.size).toBe(0);
     expect(scene.state.clusters.get("demo")?.record.spec.nodes).toBe(3);
     scene.status(taskOf(scene, 4), "TASK_FAILED");
@@ -114,6 +119,29 @@ describe("a node whose agent an operator has marked as gone", () => {
   });
 });
 
+test("a node whose agent is gone before it ever ran stays lost; plan and doctor name the command that goes on", () => {
+  const scene = new Scene();
+  scene.subscribe();
+  scene.create();
+  scene.offer(offerOf("a1"));
+  say(scene, 1, "TASK_RUNNING");
+  scene.offer(offerOf("a2"));
+  say(scene, 2, "TASK_STARTING");
+  lose(scene, 2, "TASK_GONE_BY_OPERATOR");
+  pass(scene, 2 * HOUR_MS);
+  expect(scene.phases()).toEqual({ 1: "running", 2: "lost", 3: "waiting" });
+  const command = "ringmaster node replace ringmaster-demo-2";
+  expect(waits(scene, "demo-deploy-1")[0]).toEndWith(`(another in its place: ${command})`);
+  const agents = [{ id: "a1", hostname: "a1.example", active: true, reservations: [] }];
+  const mesos = { agents, tasks: [], frameworks: [] };
+  const findings = diagnose({ nowMs: scene.nowMs, state: scene.state, mesos, rings: new Map(), endpoints: [] });
+  expect(findings.find(({ id }) => id === "agent:ringmaster-demo-2")).toMatchObject({ severity: "error" });
+  expect(findings.find(({ id }) => id === "agent:ringmaster-demo-2")?.advice).toContain(command);
+  expect(ask(scene, { type: "replaceNode", cluster: "demo", node: "ringmaster-demo-2" })).toMatchObject({
+    type: "accepted",
+  });
+});
+
 describe("a node whose agent is out of sight", () => {
   test("is replaced after --permanent-after, though the scheduler was restarted meanwhile", () => {
     const before = new Scene().deployed();
@@ -125,9 +153,10 @@ describe("a node whose agent is out of sight", () => {
     const scene = before.restarted();
     pass(scene, 5000);
     // Mesos has not said yet whether the agent is back.
-    expect(waits(scene)).toEqual(["Mesos: no connection to a leading master (a subscription)"]);
+    const plan = PLAN;
+    expect(waits(scene, plan)).toEqual(["Mesos: no connection to a leading master (a subscription)"]);
     reconcile(scene, { 2: "TASK_UNREACHABLE" });
-    expect(steps(scene, PLAN).slice(0, 2)).toEqual(["replace 2 done", "check-replace 1 pending"]);
+    expect(steps(scene, plan).slice(0, 2)).toEqual(["replace 2 done", "check-replace 1 pending"]);
   });
 
   test("is not replaced when its agent is back in time, or while nothing of the replacement has begun", () => {

@@ -53,6 +53,28 @@ describe("deploying", () => {
     expect(scene.state.offers.suppressed).toBe(true);
   });
 
+  test("500 nodes without a place share 200 agents' reasons, and each has the sum of all", () => {
+    const scene = new Scene();
+    scene.state = { ...scene.state, settings: { ...scene.state.settings, sharedStore: "zk://zk.example:2181" } };
+    scene.subscribe();
+    scene.create({ ...BODY, database: "riak", version: "3.2.3", nodes: 500, constraints: "rack:LIKE:north" });
+    scene.offer(offerOf("a0", { attributes: { rack: "north" } }));
+    scene.status("ringmaster-demo-1.1.server", "TASK_RUNNING");
+    scene.offer(...Array.from({ length: 180 }, (_, index) => offerOf(`b${index}`, { attributes: { rack: "south" } })));
+    const plan = scene.state.plans.get("demo-deploy-1");
+    const view = plan === undefined ? undefined : planView(scene.state, plan, scene.nowMs);
+    const waiting = view?.steps.filter(({ type, status }) => type === "start" && status !== "done") ?? [];
+    expect(waiting).toHaveLength(499);
+    for (const { agents, refused } of waiting) {
+      expect(agents).toHaveLength(1);
+      expect(refused).toEqual({
+        agents: 180,
+        reasons: [{ check: "rack:LIKE:north", found: '"south"', wanted: "one like /north/", agents: 180 }],
+      });
+    }
+    expect(JSON.stringify(view).length).toBeLessThan(500_000);
+  });
+
   test("a node that no agent will do for says why of each agent", () => {
     const scene = new Scene();
     scene.subscribe();

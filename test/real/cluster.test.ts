@@ -9,7 +9,7 @@ import { throughNode } from "./cassandra/client.ts";
 import { cassandraPackage } from "./cassandra/package.ts";
 import { SMALL_PROFILE } from "./cassandra/small-profile.ts";
 import { startMesos, type Agent, type Mesos } from "./mesos/mesos.ts";
-import { startScheduler, until, type Scheduler } from "./ringmaster.ts";
+import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts";
 
 const MINUTE = 60_000;
 
@@ -355,6 +355,9 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       expect(await through(5, rows)).toEqual(all);
       const { out } = await scheduler.cli("node", "status", "demo", after[0]?.id ?? "");
       expect(out.split("\n").filter((line) => /\s[UD][NLJM]\s/.test(line))).toHaveLength(3);
+      expect(plan.next).toEndWith("ringmaster node run ringmaster-demo-5 repair");
+      const repair = await scheduler.json<Accepted>("node", "run", "ringmaster-demo-5", "repair");
+      await planDone(scheduler, repair.plan, 2 * MINUTE);
     },
     6 * MINUTE,
   );

@@ -73,6 +73,52 @@ describe("flush and cleanup", () => {
   });
 });
 
+describe("repair", () => {
+  test("begins one of each keyspace, and waits for those that have other replicas", () => {
+    const [list, begin, wait] = asks("repair");
+    expect(list?.say).toBe("listing keyspaces");
+    const options = { parallelism: "parallel", primaryRange: "false", incremental: "false" };
+    const operation = "repairAsync(java.lang.String,java.util.Map)";
+    expect(requests(begin, ["app", "single"])).toEqual([
+      { type: "exec", mbean: STORAGE, operation, arguments: ["app", options] },
+      { type: "exec", mbean: STORAGE, operation, arguments: ["single", options] },
+    ]);
+    const detail = "keyspaces with more than one replica: 1";
+    expect(verdict(begin, { of: "app", value: 7 }, { of: "single", value: 0 })).toEqual({
+      type: "done",
+      detail,
+      result: [7],
+    });
+    expect(requests(wait, [7])).toEqual([
+      { type: "read", mbean: STORAGE, attribute: ["OperationMode"] },
+      { type: "exec", mbean: STORAGE, operation: "getParentRepairStatus(int)", arguments: [7] },
+    ]);
+    const mode = { value: { OperationMode: "NORMAL" } };
+    expect(verdict(wait, mode, { value: ["IN_PROGRESS"] })).toMatchObject({ type: "again" });
+    expect(verdict(wait, mode, { value: ["COMPLETED", "Repair completed successfully"] })).toEqual({
+      type: "done",
+      detail: "keyspaces repaired: 1 of 1",
+    });
+    expect(verdict(wait, mode)).toEqual({ type: "done", detail: "keyspaces repaired: 0 of 0" });
+  });
+
+  test("fails with Cassandra's words, or when nobody knows of it any more", () => {
+    const [begin, wait, ...more] = asks("repair", { keyspace: "app" });
+    expect(more).toEqual([]);
+    expect(requests(begin)).toHaveLength(1);
+    expect(verdict(begin, { error: "unknown keyspace" })).toEqual({ type: "failed", detail: "unknown keyspace" });
+    const mode = { value: { OperationMode: "NORMAL" } };
+    expect(verdict(wait, mode, { value: ["FAILED", "a replica is down"] })).toEqual({
+      type: "failed",
+      detail: "a replica is down",
+    });
+    expect(verdict(wait, mode, { value: null })).toEqual({
+      type: "failed",
+      detail: "the node knows nothing of a repair that it had begun: it was perhaps restarted",
+    });
+  });
+});
+
 describe("decommission", () => {
   const [, check, leave, begin, hand] = asks("decommission");
   const ring = (mode: string, members: number, leaving: readonly string[] = []): { value: Json } => ({

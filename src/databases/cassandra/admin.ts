@@ -5,6 +5,7 @@ import type { AdminTask, NodeTask } from "../node.ts";
 import { checkDead, checkQuorum, removeNode } from "./dead.ts";
 import { askJolokia, execOf, listOf, mapOf, type Outcome, outcomes, readOf, STORAGE, textOf } from "./jolokia.ts";
 import { again, type Asking, listKeyspaces, looking, replicasIn, replicationOf, SHORT_MS, SOON_MS } from "./look.ts";
+import { repairAsks } from "./repair.ts";
 
 const STREAMS = "org.apache.cassandra.net:type=StreamManager";
 
@@ -14,10 +15,10 @@ const CLEANUP_MS = 24 * 3_600_000;
 const LEAVE_MS = 7 * 24 * 3_600_000;
 
 /** Operations that an operator may ask for by name. */
-export const OPERATIONS: readonly string[] = ["cleanup", "flush"];
+export const OPERATIONS: readonly string[] = ["cleanup", "flush", "repair"];
 
 /**
- * The asks of an operation. `args.keyspace`: only this one is flushed or cleaned up. `args.force`: leaves whatever is lost.
+ * The asks of an operation. `args.keyspace`: only this one is flushed, cleaned up or repaired. `args.force`: leaves whatever is lost.
  * `args.node`, `args.old`: the dead node that is to go or to be replaced. `args.quorum` "wanted": only if a quorum of all
  * replica sets lives without it.
  */
@@ -48,6 +49,8 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
       return onKeyspaces("flushing", FLUSH_MS, (name) =>
         execOf(STORAGE, "forceKeyspaceFlush(java.lang.String,[Ljava.lang.String;)", [name, []]),
       );
+    case "repair":
+      return [...(keyspaces === undefined ? [] : [keyspaces]), ...repairAsks(ask, keyspace)];
     default:
       return undefined;
   }
