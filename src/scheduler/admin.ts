@@ -42,7 +42,7 @@ export function launchAdmin(
   const { held, owner } = ownResources(state, place, agent);
   const cut = take(held, owner, { ...ADMIN, diskMb: 0, ports: [] });
   if (cut === undefined) return undefined;
-  const taskId = `${task.executor.executorId}.${step.operation}-${state.framework.launches}`;
+  const taskId = `${task.executor.executorId}.${step.operation}-${state.nextLaunch}`;
   const data: AdminTask = {
     schema: 1,
     node: node.id,

@@ -10,7 +10,7 @@ import { finishUninstall, frameworkRemoved, isRemoval } from "./framework.ts";
 import { repeatKills } from "./kills.ts";
 import { answerInverseOffers, forgetInverseOffer, stopForMaintenance } from "./maintenance.ts";
 import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
-import { advancePlans } from "./plans.ts";
+import { advancePlans, prunePlans } from "./plans.ts";
 import { advanceReplacements, replaceOverdue } from "./recovery.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
 import { findNode, nodeOfTask, runningPlans, type State } from "./state.ts";
@@ -60,6 +60,7 @@ function takeIn(draft: Draft, event: Event): void {
       return forgetInverseOffer(draft, event.inverseOfferId);
     case "tick":
       replaceOverdue(draft);
+      prunePlans(draft);
       return declineAgain(draft);
     case "rescinded":
     case "failure":

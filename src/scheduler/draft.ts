@@ -90,6 +90,12 @@ export class Draft {
     this.#records.set(`plans/${plan.id}`, toJson(plan));
   }
 
+  /** Changes of a plan what can be told without its record, which is saved with its next change. */
+  turnPlan(plan: PlanRecord): void {
+    if (this.#records.has(`plans/${plan.id}`)) return this.putPlan(plan);
+    this.#state = { ...this.#state, plans: withEntry(this.#state.plans, plan.id, plan) };
+  }
+
   forgetPlan(id: string): void {
     this.#state = { ...this.#state, plans: without(this.#state.plans, id) };
     this.#records.set(`plans/${id}`, undefined);

@@ -94,7 +94,7 @@ export function placeNode(
   const frameworkId = knownFrameworkId(state);
   const { spec } = cluster.record;
   const need = needOf(spec, databaseOf(cluster), node.replaces);
-  const reservation = `${node.id}.${state.framework.launches}`;
+  const reservation = `${node.id}.${state.nextLaunch}`;
   const footprint: Footprint = {
     cpus: need.cpus,
     memMb: need.memMb,
@@ -229,7 +229,7 @@ function startOn(
   const { spec } = cluster.record;
   const frameworkId = knownFrameworkId(state);
   const owner = ownerOf(state, place, held);
-  const executorId = `${node.id}.${state.framework.launches}`;
+  const executorId = `${node.id}.${state.nextLaunch}`;
   const taskId = `${executorId}.server`;
   const forTask = take(held, owner, { ...spec.resources, diskMb: 0, ports: [] });
   const forExecutor = take(forTask?.rest ?? [], owner, {

@@ -8,6 +8,7 @@ import type { AgentOffer } from "./feasible.ts";
 import { placeNode, relaunchNode, releaseLeftover, reservationOf, type Launch } from "./launch.ts";
 import { forgetWindows, isClosed } from "./maintenance.ts";
 import { startReasons } from "./members.ts";
+import { countLaunch } from "./numbers.ts";
 import { Placement } from "./placement.ts";
 import { isSought, leavePlace, releaseId } from "./release.ts";
 import { findNode, REVIVE_TOKENS, type ClusterState, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
@@ -139,7 +140,7 @@ class Round {
     if (agent === undefined || launched === undefined) return this.#missed(agent, node.place?.reservation ?? "");
     const current = state.plans.get(plan.id) ?? plan;
     const begun: Step = { ...launched.step, startedMs: step.startedMs ?? this.#draft.nowMs };
-    this.#countLaunch();
+    countLaunch(this.#draft);
     this.#draft.putPlan({ ...current, steps: current.steps.with(index, begun) });
     this.#asked.add(node.id);
     this.#add(agent.agentId, launched.operations);
@@ -172,7 +173,7 @@ class Round {
   #launch(launch: Launch): void {
     const { node, operations } = launch;
     if (node.place === undefined) throw new Error(`Cannot launch node "${node.id}": it has no place`);
-    this.#countLaunch();
+    countLaunch(this.#draft);
     this.#draft.putNode(node);
     if (this.#draft.state.explanations.has(node.id)) {
       const explanations = new Map(this.#draft.state.explanations);
@@ -181,12 +182,6 @@ class Round {
     }
     this.#placement.close(node.place.agentId);
     this.#add(node.place.agentId, operations);
-  }
-
-  /** The number that the launch has taken is never used again. */
-  #countLaunch(): void {
-    const { framework } = this.#draft.state;
-    this.#draft.putFramework({ ...framework, launches: framework.launches + 1 });
   }
 
   #add(agentId: string, operations: readonly Operation[]): void {

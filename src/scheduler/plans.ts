@@ -4,6 +4,7 @@ import type { StepSketch } from "../databases/database.ts";
 import type { Draft } from "./draft.ts";
 import { killTask } from "./kills.ts";
 import { stopReasons } from "./members.ts";
+import { takePlanNumber } from "./numbers.ts";
 import { giveBack } from "./release.ts";
 import {
   activePlans,
@@ -20,19 +21,19 @@ import {
 /** Finished plans that are kept for reading. */
 const FINISHED_KEPT = 200;
 
+/** Finished plans beyond those that are forgotten at once: at least, and at most. */
+const PRUNED_LEAST = 20;
+const PRUNED_MOST = 50;
+
 /** How long a plan waits until a reservation is given back. */
 const RELEASE_PATIENCE_MS = 600_000;
 
 /** Starts a plan and saves it. Returns its id. */
 export function beginPlan(draft: Draft, kind: PlanKind, clusterName: string, steps: readonly Step[]): string {
-  const cluster = draft.state.clusters.get(clusterName);
-  if (cluster === undefined) throw new Error(`Cannot begin a ${kind} plan: cluster "${clusterName}" is unknown`);
-  const id = `${clusterName}-${kind}-${cluster.record.nextPlan}`;
-  draft.putCluster({ ...cluster.record, nextPlan: cluster.record.nextPlan + 1 });
+  const id = `${clusterName}-${kind}-${takePlanNumber(draft, clusterName)}`;
   const nothing =
     steps.length === 0 ? { status: "done" as const, endedMs: draft.nowMs } : { status: "running" as const };
   draft.putPlan({ schema: SCHEMA, id, kind, cluster: clusterName, createdMs: draft.nowMs, steps, ...nothing });
-  prunePlans(draft);
   return id;
 }
 
@@ -87,6 +88,9 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
   // The last step may be an admin task, whose end is taken in before this.
   const done = steps.every(({ status }) => status === "done");
   if (steps === plan.steps && !done) return;
+  // That a step has begun is read off its node after a restart.
+  if (steps.every(({ status }, index) => status !== "done" || plan.steps[index]?.status === "done") && !done)
+    return draft.turnPlan({ ...plan, steps });
   draft.putPlan({ ...plan, steps, ...(done ? { status: "done", endedMs: draft.nowMs } : {}) });
   if (done) draft.act({ type: "note", level: "info", text: `Plan ${plan.id} is done` });
 }
@@ -236,13 +240,12 @@ export function countNodes(draft: Draft, name: string, without: number): void {
   draft.putCluster({ ...record, spec: { ...record.spec, nodes: Math.max(1, nodes) } });
 }
 
-function prunePlans(draft: Draft): void {
+/** Forgets finished plans that are too many, the oldest first; several at once, so that few writes are about them. */
+export function prunePlans(draft: Draft): void {
   const { plans } = draft.state;
   const surplus = plans.size - runningPlans(draft.state).length - FINISHED_KEPT;
-  for (let pruned = 0; pruned < surplus; pruned++) {
-    let oldest: PlanRecord | undefined;
-    for (const plan of draft.state.plans.values())
-      if (plan.status !== "running" && (plan.endedMs ?? 0) < (oldest?.endedMs ?? Infinity)) oldest = plan;
-    if (oldest !== undefined) draft.forgetPlan(oldest.id);
-  }
+  if (surplus < PRUNED_LEAST) return;
+  const finished = [...plans.values()].filter(({ status }) => status !== "running");
+  const oldest = finished.toSorted((a, b) => (a.endedMs ?? 0) - (b.endedMs ?? 0)).slice(0, surplus);
+  for (const { id } of oldest.slice(0, PRUNED_MOST)) draft.forgetPlan(id);
 }

@@ -24,7 +24,7 @@ export type FrameworkRecord = {
   readonly uninstall?: { readonly sinceMs: number; readonly force: boolean };
   /** The Mesos role that everything is reserved for. */
   readonly role?: string;
-  /** How many launches there were; the next one's number is part of task, executor and reservation ids, which so never repeat. */
+  /** No launch had this number or a greater one yet. Numbers are parts of task, executor and reservation ids, which so never repeat. */
   readonly launches: number;
   /** Secret that executors want to hear before they answer. */
   readonly token: string;
@@ -37,6 +37,7 @@ export type ClusterRecord = {
   readonly createdMs: number;
   /** Number of the next node; a number is never used twice. */
   readonly nextNode: number;
+  /** No plan had this number or a greater one yet. */
   readonly nextPlan: number;
   /** Grows with every change of the spec that nodes take over by a restart. */
   readonly config: number;
@@ -246,6 +247,10 @@ export type State = {
   readonly plans: ReadonlyMap<string, PlanRecord>;
   readonly leftovers: ReadonlyMap<string, LeftoverRecord>;
   // From here on: not stored, rebuilt after a restart.
+  /** The number of the next launch. */
+  readonly nextLaunch: number;
+  /** The number of the next plan by cluster, once there was one; before that its record has it. */
+  readonly nextPlans: ReadonlyMap<string, number>;
   readonly seed: Seed;
   readonly connected: boolean;
   /** When the present subscription began. */
@@ -296,6 +301,8 @@ export function initialState(
   return {
     settings,
     ...records,
+    nextLaunch: records.framework.launches,
+    nextPlans: new Map(),
     seed,
     connected: false,
     subscribedMs: 0,

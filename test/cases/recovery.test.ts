@@ -153,7 +153,7 @@ describe("a node whose agent is out of sight", () => {
     const scene = before.restarted();
     pass(scene, 5000);
     // Mesos has not said yet whether the agent is back.
-    const plan = PLAN;
+    const plan = "demo-replace-11";
     expect(waits(scene, plan)).toEqual(["Mesos: no connection to a leading master (a subscription)"]);
     reconcile(scene, { 2: "TASK_UNREACHABLE" });
     expect(steps(scene, plan).slice(0, 2)).toEqual(["replace 2 done", "check-replace 1 pending"]);

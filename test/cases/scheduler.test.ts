@@ -1,7 +1,7 @@
 // The scheduler's core through whole scenes: what it saves, sends and waits for.
 import { describe, expect, test } from "bun:test";
 import { planView } from "../../src/scheduler/views.ts";
-import { BODY, nodeTaskOf, offerOf, Scene } from "./scene.ts";
+import { ask, BODY, nodeTaskOf, offerOf, Scene, steps } from "./scene.ts";
 
 describe("deploying", () => {
   test("a cluster is saved before its creation is answered, and nothing is launched without an offer", () => {
@@ -136,6 +136,53 @@ describe("deploying", () => {
   });
 });
 
+describe("what is written", () => {
+  test("a node that fails, is launched again and runs takes its own record, and few others", () => {
+    const scene = new Scene().deployed();
+    const written = (): readonly string[] =>
+      scene.actions.flatMap((action) => (action.type === "save" || action.type === "forget" ? [action.path] : []));
+    const node = scene.node(2);
+    scene.status(node.task?.taskId ?? "", "TASK_FAILED");
+    expect(written()).toEqual(["endpoints/ringmaster-demo-2", "nodes/ringmaster-demo-2", "plans/demo-recover-2"]);
+    scene.offer(scene.ownOffer(node));
+    const [launched] = scene.launched();
+    expect(launched?.taskId).toBe("ringmaster-demo-2.4.server");
+    expect(written()).toEqual(["nodes/ringmaster-demo-2"]);
+    expect(steps(scene, "demo-recover-2")).toEqual(["start 2 running"]);
+    scene.status(launched?.taskId ?? "", "TASK_RUNNING");
+    expect(written()).toEqual(["endpoints/ringmaster-demo-2", "nodes/ringmaster-demo-2", "plans/demo-recover-2"]);
+  });
+
+  test("launches are numbered in blocks, of which the next is saved with its first launch", () => {
+    const scene = new Scene().deployed();
+    expect(scene.state.framework.launches).toBe(101);
+    for (let number = 4; number <= 101; number++) {
+      const node = scene.node(2);
+      scene.status(node.task?.taskId ?? "", "TASK_FAILED");
+      scene.nowMs += 600_000;
+      scene.offer(scene.ownOffer(node));
+      expect(scene.launched().map(({ taskId }) => taskId)).toEqual([`ringmaster-demo-2.${number}.server`]);
+      const framework = scene.actions.filter((action) => action.type === "save" && action.path === "framework");
+      expect(framework).toHaveLength(number === 101 ? 1 : 0);
+    }
+    expect(scene.state.framework.launches).toBe(201);
+    expect(scene.restarted().state.nextLaunch).toBe(201);
+  });
+
+  test("finished plans beyond 200 are forgotten, twenty or more at a time", () => {
+    const scene = new Scene().deployed();
+    const kept: number[] = [];
+    for (let count = 0; count < 240; count++) {
+      ask(scene, { type: "updateCluster", cluster: "demo", change: { constraints: [] } });
+      scene.feed({ type: "tick" });
+      kept.push(scene.state.plans.size);
+    }
+    expect(Math.max(...kept)).toBe(219);
+    expect(kept.slice(-3)).toEqual([219, 200, 201]);
+    expect(scene.state.plans.has("demo-deploy-1")).toBe(false);
+  });
+});
+
 describe("after a restart", () => {
   test("no offer is used before every task that may live is reconciled, and no node gets a second task", () => {
     const before = new Scene();
@@ -154,7 +201,8 @@ describe("after a restart", () => {
     expect(scene.launched()).toEqual([]);
     scene.status("ringmaster-demo-1.1.server", "TASK_RUNNING");
     scene.offer(offerOf("a2"));
-    expect(scene.launched().map(({ taskId }) => taskId)).toEqual(["ringmaster-demo-2.2.server"]);
+    // The numbers that were reserved before the restart are skipped.
+    expect(scene.launched().map(({ taskId }) => taskId)).toEqual(["ringmaster-demo-2.101.server"]);
   });
 
   test("an unanswered reconciliation is asked again with growing patience", () => {

@@ -5,6 +5,7 @@ import type { TaskInfo } from "../../src/mesos/task.ts";
 import { decide } from "../../src/scheduler/decide.ts";
 import type { Action, Event } from "../../src/scheduler/events.ts";
 import type { NodeRecord, State } from "../../src/scheduler/state.ts";
+import type { Json } from "../../src/std/json.ts";
 import type { Plant } from "./world.ts";
 
 type Change = (actions: readonly Action[], event: Event, state: State) => readonly Action[];
@@ -108,10 +109,17 @@ export const PLANTED: Readonly<Record<string, { readonly plant: Plant; readonly 
     shownAs: ["reconciliation"],
   },
   "task ids are used again": {
-    plant: knowing((state) => ({
-      ...state,
-      framework: { ...state.framework, launches: Math.min(3, state.framework.launches) },
-    })),
+    plant: knowing((state) => ({ ...state, nextLaunch: Math.min(3, state.nextLaunch) })),
+    shownAs: ["ids"],
+  },
+  "numbers of launches are not reserved": {
+    plant: doing((actions, _event, { framework }) =>
+      actions.map((action) =>
+        action.type === "save" && action.path === "framework"
+          ? { ...action, record: { ...framework, launches: 1 } as Json }
+          : action,
+      ),
+    ),
     shownAs: ["ids"],
   },
   "an unreachable node is launched elsewhere": {
