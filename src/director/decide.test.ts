@@ -171,6 +171,54 @@ function typesOf(actions: readonly Action[]): readonly string[] {
   return actions.map(({ type }) => type);
 }
 
+describe("connections that can change their backend", () => {
+  const up = (story: Story, ...addresses: readonly string[]): void => {
+    for (const address of addresses) story.tell({ type: "probed", address });
+  };
+
+  test("are spread anew when one backend has more than its share, and rest when it has not", () => {
+    const story = new Story({ protocol: "cql", probeIntervalMs: 3_600_000 }, [target("a")]);
+    up(story, "a:1");
+    for (let client = 1; client <= 30; client += 1) story.arrive(client);
+    story.tell({ type: "targets", targets: [target("a"), target("b")] });
+    // One that is not known to serve gets none.
+    expect(spreads(story.after(5000))).toEqual([]);
+    up(story, "b:1");
+    expect(spreads(story.after(5000))).toEqual([{ type: "spread", address: "a:1", count: 15 }]);
+    expect(spreads(story.after(4900))).toEqual([]);
+    for (let client = 31; client <= 44; client += 1) {
+      story.arrive(client);
+      story.close("a");
+    }
+    expect(spreads(story.after(5000))).toEqual([{ type: "spread", address: "a:1", count: 1 }]);
+    story.arrive(45);
+    story.close("a");
+    expect(spreads(story.after(5000))).toEqual([]);
+  });
+
+  test("come back to the own rack, 32 at a time", () => {
+    const story = new Story({ protocol: "cql", rack: "r", probeIntervalMs: 3_600_000 }, [target("b")]);
+    up(story, "b:1");
+    for (let client = 1; client <= 40; client += 1) story.arrive(client);
+    story.tell({ type: "targets", targets: [target("a", { rack: "r" }), target("b")] });
+    up(story, "a:1");
+    expect(spreads(story.after(5000))).toEqual([{ type: "spread", address: "b:1", count: 32 }]);
+  });
+
+  test("are all there are: others stay where they are", () => {
+    const story = new Story({ protocol: "pb", probeIntervalMs: 3_600_000 }, [target("a")]);
+    up(story, "a:1");
+    for (let client = 1; client <= 30; client += 1) story.arrive(client);
+    story.tell({ type: "targets", targets: [target("a"), target("b")] });
+    up(story, "b:1");
+    expect(spreads(story.after(5000))).toEqual([]);
+  });
+});
+
+function spreads(actions: readonly Action[]): readonly Action[] {
+  return actions.filter(({ type }) => type === "spread");
+}
+
 describe("probes", () => {
   test("are due at once and then at every interval, one at a time", () => {
     const story = new Story({ probeIntervalMs: 1000 }, [target("a")]);

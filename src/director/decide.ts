@@ -2,7 +2,7 @@
 // turned away. Pure: time comes in the events.
 import { backoffMs } from "../std/backoff.ts";
 import type { Decision } from "../std/decision.ts";
-import { pick } from "./pick.ts";
+import { pick, surplus } from "./pick.ts";
 import type { Action, Attempt, Backend, Event, Refusal, Settings, State, Target } from "./state.ts";
 
 type Decided = Decision<State, Action>;
@@ -10,6 +10,8 @@ type Of<Type extends Event["type"]> = Extract<Event, { readonly type: Type }>;
 
 /** Times without a failure, in lengths of its last ejection, after which a backend's record is clean again. */
 const FORGIVEN_AFTER = 2;
+/** How often connections that outlive their backends are spread anew. */
+const SPREAD_EVERY_MS = 5000;
 
 export const DEFAULTS = {
   connectionsMax: 4096,
@@ -26,7 +28,7 @@ export const DEFAULTS = {
 } as const satisfies Partial<Settings>;
 
 export function initialState(settings: Settings): State {
-  return { settings, backends: [], turn: "", queue: [] };
+  return { settings, backends: [], turn: "", queue: [], spreadAtMs: 0 };
 }
 
 export function decide(state: State, event: Event): Decided {
@@ -269,7 +271,11 @@ function tick(state: State, nowMs: number): Decided {
     actions.push(refuse(client, "queue_timeout", `${why}, for ${nowMs - sinceMs} ms`));
   }
   const backends = state.backends.map((backend) => late(backend, settings, nowMs, actions));
-  const served = serveQueue({ ...state, backends, queue: waiting }, nowMs);
+  const spreads = settings.protocol === "cql" && nowMs - state.spreadAtMs >= SPREAD_EVERY_MS;
+  const tooMany = spreads && state.stoppingSinceMs === undefined ? surplus(state, nowMs) : undefined;
+  if (tooMany !== undefined) actions.push({ type: "spread", ...tooMany });
+  const spreadAtMs = spreads ? nowMs : state.spreadAtMs;
+  const served = serveQueue({ ...state, backends, queue: waiting, spreadAtMs }, nowMs);
   return { state: served.state, actions: [...actions, ...served.actions] };
 }
 

@@ -64,6 +64,30 @@ export function pick(state: State, tried: readonly string[], nowMs: number): Pic
   return { type: "wait", why: `all ${usable} backends have ${settings.connectionsMax} connections, their limit` };
 }
 
+/** At most so many connections look for another backend at a time, and only where it is worth it: two, and a tenth. */
+const SPREAD_MAX = 32;
+const SPREAD_FROM = 2;
+
+/** The backend that has too many connections beside one that is as near or nearer, and how many of them could go there. */
+export function surplus(state: State, nowMs: number): { readonly address: string; readonly count: number } | undefined {
+  const { settings } = state;
+  const isSure = (backend: Backend): boolean =>
+    isOpen(backend) && backend.health === "up" && backend.ejectedUntilMs <= nowMs;
+  const byConnections = state.backends.filter(isSure).toSorted((a, b) => a.connections - b.connections);
+  const nearest = Math.min(...byConnections.map((backend) => distance(backend, settings)));
+  const [far, near] = [
+    byConnections.findLast((backend) => distance(backend, settings) > nearest),
+    byConnections.filter((backend) => distance(backend, settings) === nearest),
+  ];
+  const [least, most] = [near[0], near.at(-1)];
+  if (least === undefined || most === undefined) return undefined;
+  if (far !== undefined && far.connections > 0 && least.connections < settings.connectionsMax)
+    return { address: far.target.address, count: Math.min(SPREAD_MAX, far.connections) };
+  const difference = most.connections - least.connections;
+  if (difference < SPREAD_FROM || difference * 10 < most.connections) return undefined;
+  return { address: most.target.address, count: Math.min(SPREAD_MAX, Math.floor(difference / 2)) };
+}
+
 /** The index of the first backend after the one that was picked last. */
 function nextInTurn({ backends, turn }: State): number {
   const index = backends.findIndex(({ target }) => target.address > turn);

@@ -77,6 +77,8 @@ export type State = {
   readonly turn: string;
   /** Clients that wait for a backend, the longest waiting first. */
   readonly queue: readonly Attempt[];
+  /** When connections were spread over the backends last. */
+  readonly spreadAtMs: number;
   /** Set when the director is to stop. */
   readonly stoppingSinceMs?: number;
 };
@@ -114,6 +116,8 @@ export type Action =
   | { readonly type: "drain"; readonly address: string }
   /** End all connections to the backend. */
   | { readonly type: "cut"; readonly address: string }
+  /** So many connections that rest look for another backend, where they can change it: this one has more than its share. */
+  | { readonly type: "spread"; readonly address: string; readonly count: number }
   /** For metrics. */
   | { readonly type: "ejected"; readonly address: string }
   | { readonly type: "say"; readonly level: "info" | "warn"; readonly text: string }

@@ -50,7 +50,7 @@ function groups(texts: readonly string[]): ReadonlyMap<string, ReadonlySet<strin
 }
 
 /** Numbers of these names are added up in /status; all else is the first process' word. */
-const COUNTS = new Set(["actconn", "act_count", "pendconn", "waiting"]);
+const COUNTS = new Set(["actconn", "act_count", "pendconn", "waiting", "bound"]);
 
 /** Answers of /status. Lists go by their order, which is the backends' in every process. */
 export function sumStatus(answers: readonly unknown[]): unknown {

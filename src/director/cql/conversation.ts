@@ -8,7 +8,7 @@ import { BadBytes, envelope, type Head, joined, NOTHING, OPCODES } from "./envel
 import { kindOf, onlyReads } from "./queries.ts";
 import type { Identity } from "./rows.ts";
 import { type Again, type Around, type Open, Server, type Taken } from "./server.ts";
-import { EVENTS, FRAMED_SINCE, newSession, Replay, type Session } from "./session.ts";
+import { canBeReplayed, EVENTS, FRAMED_SINCE, newSession, Replay, type Session } from "./session.ts";
 import { Statements } from "./statements.ts";
 
 /** Longer requests are neither looked at nor kept. */
@@ -82,6 +82,16 @@ export class Conversation {
   /** Whether another server could take the present one's place now. */
   get movable(): boolean {
     return this.#former === undefined && this.#next === undefined && this.#present?.movable === true;
+  }
+
+  /** Whether it can never move: nobody can prove again who the driver is. */
+  get isBound(): boolean {
+    return this.#session.established && !canBeReplayed(this.#session);
+  }
+
+  /** Whether nothing is under way. */
+  get quiet(): boolean {
+    return this.#client.between && this.#former === undefined && this.#present?.quiet === true;
   }
 
   /** A server that is told first what was settled with the present one: `say` it. */

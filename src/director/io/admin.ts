@@ -103,6 +103,7 @@ function statusOf(director: Director, web: string): unknown {
       conn_timeout: options.connectTimeoutMs,
       act_timeout: 0,
       waiting: proxy.state.queue.length,
+      bound: proxy.bound,
       nodes: proxy.state.backends.map((backend) => backendOf(backend, proxy)),
     })),
     web,

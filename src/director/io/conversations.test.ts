@@ -96,23 +96,63 @@ describe.each<[number, Compression | undefined]>([
     await until("a is left", () => a.sockets.size === 0);
   });
 
-  test("with a password of one step moves; with more steps it stays until it is cut", async () => {
-    for (const challenges of [false, true]) {
-      const [a, b] = [await node(version, { password: true, challenges }), await node(version, { password: true })];
+  test("with a password of one step moves", async () => {
+    const [a, b] = [await node(version, { password: true }), await node(version, { password: true })];
+    const proxy = listen([a.target]);
+    const driver = newDriver(proxy);
+    await driver.start(PASSWORD);
+    expect(proxy.bound).toBe(0);
+    proxy.retarget([draining(a.target), b.target]);
+    expect(await driver.query("INSERT 1")).toBe("INSERT 1");
+    await until("a is left", () => a.sockets.size === 0);
+    expect(b.heard.slice(0, 2)).toEqual(["STARTUP", `LOGIN ${PASSWORD}`]);
+    expect(driver.closed).toBe(false);
+  });
+
+  test("with a login of more steps stays with its node until it rests, or is cut", async () => {
+    for (const rests of [true, false]) {
+      const [a, b] = [await node(version, { password: true, challenges: true }), await node(version)];
       const proxy = listen([a.target], { drainTimeoutMs: 600 });
       const driver = newDriver(proxy);
-      await driver.start(...(challenges ? [PASSWORD, "answer"] : [PASSWORD]));
+      await driver.start(PASSWORD, "answer");
+      expect(proxy.bound).toBe(1);
+      const slow = driver.query("SLOW INSERT 1");
+      await until("it was asked", () => a.heard.includes("SLOW INSERT 1"));
       proxy.retarget([draining(a.target), b.target]);
-      expect(await driver.query("INSERT 1")).toBe("INSERT 1");
-      if (challenges) {
-        await until("it is cut", () => driver.closed);
-        expect(b.heard).toEqual([]);
-      } else {
-        await until("a is left", () => a.sockets.size === 0);
-        expect(b.heard.slice(0, 2)).toEqual(["STARTUP", `LOGIN ${PASSWORD}`]);
-        expect(driver.closed).toBe(false);
+      expect(await driver.query("INSERT 2")).toBe("INSERT 2");
+      expect(driver.closed).toBe(false);
+      if (rests) {
+        a.release();
+        expect(await slow).toBe("SLOW INSERT 1");
       }
+      await until("it is ended", () => driver.closed && proxy.bound === 0);
+      expect(b.heard).toEqual([]);
+      expect(proxy.figures.backends.get(a.target.address)?.failures).toBe(rests ? 0 : 1);
     }
+  });
+
+  test("goes to a node that is back, as far as it rests, where others have too many", async () => {
+    const [a, b] = [await node(version), await node(version)];
+    const proxy = listen([a.target], { probeIntervalMs: 20 });
+    const drivers = Array.from({ length: 6 }, () => newDriver(proxy));
+    await Promise.all(drivers.map((driver) => driver.start()));
+    const slow = drivers.slice(0, 4).map((driver) => driver.query("SLOW INSERT 1"));
+    await until("all were asked", () => a.heard.filter((asked) => asked === "SLOW INSERT 1").length === 4);
+    proxy.retarget([a.target, b.target]);
+    await until("b is up", () => proxy.state.backends.every(({ health }) => health === "up"));
+    // The seconds in between pass in the decisions only.
+    const spread = async (counts: string): Promise<void> => {
+      await until("they are spread", () => {
+        proxy.state = { ...proxy.state, spreadAtMs: 0 };
+        return connections(proxy).join() === counts;
+      });
+    };
+    await spread("2,4");
+    a.release();
+    expect(await Promise.all(slow)).toEqual(slow.map(() => "SLOW INSERT 1"));
+    await spread("3,3");
+    expect(await Promise.all(drivers.map((driver) => driver.query("INSERT 2")))).toEqual(drivers.map(() => "INSERT 2"));
+    expect(drivers.some(({ closed }) => closed)).toBe(false);
   });
 
   test("loses only changes that a node had under way when it died, and stays", async () => {

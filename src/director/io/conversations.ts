@@ -8,15 +8,12 @@ import { Statements } from "../cql/statements.ts";
 import type { Attempt, Refusal, Target } from "../state.ts";
 import { tune } from "./connections.ts";
 import { countConnectError, countFailure, countRefusal, type Unheard } from "./figures.ts";
+import { Moves } from "./moves.ts";
 import type { Desk, Traffic } from "./proxy.ts";
 import { finish, PUMP, put, type Side } from "./pump.ts";
 import { dial, listen } from "./sockets.ts";
 import { caughtUp, handOn, Line, Talk } from "./talk.ts";
 
-/** Drivers that change their backend at a time; the others stay where they are meanwhile. */
-const MOVING_MAX = 256;
-/** A driver that found no other backend looks again after so long. */
-const MOVE_AGAIN_MS = 1000;
 /** A node that has just started is slow to hear what was settled before: time enough while the present one still serves. */
 const SETTLE_MS = 10_000;
 
@@ -27,12 +24,10 @@ export class Conversations implements Traffic {
   readonly #talks = new Map<number, Talk>();
   /** Being connected, or being told what was settled before. */
   readonly #coming = new Set<Line>();
-  /** Whose backend is to stop. */
-  readonly #leaving = new Set<Talk>();
-  /** Addresses that were told to be draining; one that is given again no longer is. */
-  readonly #draining = new Set<string>();
-  /** Looking for another backend, or being told to it. */
-  readonly #moving = new Set<Talk>();
+  readonly #moves = new Moves({
+    seek: (talk) => this.#desk.tell({ type: "arrived", client: talk.id }),
+    dismiss: (talk) => this.#dismiss(talk),
+  });
   #ids = 0;
 
   constructor(desk: Desk) {
@@ -72,9 +67,23 @@ export class Conversations implements Traffic {
 
   /** All that are on the backend are to go on with another one. */
   drain(address: string): void {
-    this.#draining.add(address);
-    for (const talk of this.#talks.values()) if (talk.present?.address === address) this.#leaving.add(talk);
-    this.#moveSome();
+    const bound = this.#moves.drain(address, this.#talks.values());
+    if (bound === 0) return;
+    const why = "their drivers proved who they are in more than one step";
+    this.#desk.options.say(
+      "warn",
+      `${bound} connections to ${address} end when they rest, since they cannot move: ${why}`,
+    );
+  }
+
+  spread(address: string, count: number): void {
+    this.#moves.spread(address, count, this.#talks.values());
+  }
+
+  get bound(): number {
+    let count = 0;
+    for (const { conversation } of this.#talks.values()) if (conversation.isBound) count += 1;
+    return count;
   }
 
   cut(address: string): void {
@@ -92,7 +101,7 @@ export class Conversations implements Traffic {
       const what = line.server === undefined ? "connection" : "answer to what was settled before";
       this.#notTaken(line, `no ${what} within ${allowedMs} ms`);
     }
-    this.#moveSome();
+    this.#moves.some();
   }
 
   #opened(socket: Socket<Side>): void {
@@ -119,38 +128,36 @@ export class Conversations implements Traffic {
     countRefusal(this.#desk.figures, why);
     talk.waits = false;
     talk.turnedAway = true;
-    if (talk.socket === undefined) return;
     // Those that are too many were told nothing that could be lost, and take a file each.
-    if (why === "too_many_clients") talk.socket.end();
-    else finish(talk.socket, "end");
+    if (why === "too_many_clients") talk.socket?.end();
+    else this.#dismiss(talk);
+  }
+
+  /** Lets the client read what it was told last. */
+  #dismiss(talk: Talk): void {
+    talk.turnedAway = true;
+    if (talk.socket !== undefined) finish(talk.socket, "end");
   }
 
   refuse(client: number, why: Refusal): void {
     const talk = this.#talks.get(client);
     if (talk === undefined) return;
     talk.waits = false;
-    this.#moving.delete(talk);
+    this.#moves.over(talk);
     // One that had a backend before may wait as long as one in the queue: the next may be up in a moment.
     const mayWait = performance.now() - talk.aloneSinceMs < this.#desk.options.settings.queueTimeoutMs;
     if (talk.present === undefined && !mayWait) this.#turnAway(talk, why);
-    else this.#stays(talk);
-  }
-
-  /** The move came to nothing: later another try. */
-  #stays(talk: Talk): void {
-    this.#moving.delete(talk);
-    talk.moveAtMs = performance.now() + MOVE_AGAIN_MS;
-    this.#leaving.add(talk);
+    else this.#moves.stays(talk);
   }
 
   connect(attempt: Attempt, target: Target): void {
     const talk = this.#talks.get(attempt.client);
     const { address } = target;
-    this.#draining.delete(address);
+    this.#moves.serves(address);
     if (talk !== undefined) talk.waits = false;
     if (talk === undefined || talk.present?.address === address) {
       this.#desk.tell({ type: "closed", address, outcome: "unasked" });
-      if (talk !== undefined) this.#moving.delete(talk);
+      if (talk !== undefined) this.#moves.over(talk);
       return;
     }
     const figures = this.#desk.figuresAt(address);
@@ -211,7 +218,7 @@ export class Conversations implements Traffic {
     talk.client.meter = this.#desk.figuresAt(line.address).received;
     talk.client.peer = line.socket;
     line.peer = talk.socket;
-    if (this.#draining.has(line.address)) this.#leaving.add(talk);
+    this.#moves.arrived(talk, line.address);
     for (const bytes of talk.pending.splice(0)) if (talk.socket !== undefined) this.#asked(talk.socket, bytes);
     if (talk.ended && line.socket !== undefined) finish(line.socket, "shutdown");
     talk.socket?.resume();
@@ -280,7 +287,7 @@ export class Conversations implements Traffic {
       const moved = conversation.moved();
       if (moved !== undefined && next.socket !== undefined) {
         talk.former = talk.present;
-        this.#moving.delete(talk);
+        this.#moves.over(talk);
         put(next.socket, moved.first);
         this.#takesOver(talk, next);
         this.#settle(talk);
@@ -292,28 +299,6 @@ export class Conversations implements Traffic {
     this.#over(former, "answered");
     former.peer = undefined;
     if (former.socket !== undefined) finish(former.socket, "end");
-  }
-
-  /** Begins as many moves as may be under way. */
-  #moveSome(): void {
-    const now = performance.now();
-    for (const talk of this.#leaving) {
-      if (this.#moving.size >= MOVING_MAX) return;
-      const { present } = talk;
-      const movable = present === undefined || talk.conversation.movable;
-      if (present !== undefined && !this.#draining.has(present.address)) this.#leaving.delete(talk);
-      else if (talk.moveAtMs <= now && talk.next === undefined && !talk.waits && movable) {
-        this.#leaving.delete(talk);
-        this.#seek(talk);
-      }
-    }
-  }
-
-  #seek(talk: Talk): void {
-    this.#moving.add(talk);
-    talk.waits = true;
-    talk.waitsSinceMs = performance.now();
-    this.#desk.tell({ type: "arrived", client: talk.id });
   }
 
   /** The backend did not take the connection, or not what was settled before. */
@@ -339,8 +324,7 @@ export class Conversations implements Traffic {
   clientClosed(talk: Talk): void {
     talk.socket = undefined;
     if (!this.#talks.delete(talk.id)) return;
-    this.#leaving.delete(talk);
-    this.#moving.delete(talk);
+    this.#moves.forget(talk);
     if (talk.waits) this.#desk.tell({ type: "left", client: talk.id });
     for (const line of talk.lines) {
       line.peer = undefined;
@@ -370,8 +354,7 @@ export class Conversations implements Traffic {
     this.#over(line, failed ? "failed" : "answered");
     if (talk.socket === undefined) return;
     if (lost === undefined) {
-      talk.turnedAway = talk.ended || server?.between === true;
-      if (talk.turnedAway) finish(talk.socket, "end");
+      if (talk.ended || server?.between === true) this.#dismiss(talk);
       else this.#break(talk);
       return;
     }
@@ -379,8 +362,8 @@ export class Conversations implements Traffic {
     if (line === talk.former) talk.former = undefined;
     if (line === talk.next) {
       talk.next = undefined;
-      if (talk.present === undefined) this.#seek(talk);
-      else this.#stays(talk);
+      if (talk.present === undefined) this.#moves.seek(talk);
+      else this.#moves.stays(talk);
       return;
     }
     if (line !== talk.present) {
@@ -390,9 +373,9 @@ export class Conversations implements Traffic {
     talk.present = undefined;
     talk.aloneSinceMs = performance.now();
     talk.client.peer = undefined;
-    this.#leaving.delete(talk);
+    this.#moves.forget(talk);
     talk.socket.pause();
-    if (talk.next === undefined && !talk.waits) this.#seek(talk);
+    if (talk.next === undefined && !talk.waits) this.#moves.seek(talk);
     else this.#settle(talk);
   }
 

@@ -22,11 +22,18 @@ function listenerFamilies(director: Director): readonly string[] {
     [...figures.refusals].map(([reason, count]): Sample => [{ listener, reason }, count]),
   );
   const waiting = proxies.map(([listener, { state }]): Sample => [{ listener }, state.queue.length]);
+  const bound = proxies.map(([listener, proxy]): Sample => [{ listener }, proxy.bound]);
   const times = proxies.flatMap(([listener, { figures }]) => histogram({ listener }, figures.queueSeconds));
   return [
     family("clients_total", "counter", "Clients that came", clients),
     family("clients_refused_total", "counter", "Clients that got no backend, by reason", refused),
     family("clients_waiting", "gauge", "Clients that wait for a backend", waiting),
+    family(
+      "clients_bound",
+      "gauge",
+      "CQL clients that end with their backend, since they logged in in several steps",
+      bound,
+    ),
     family("queue_seconds", "histogram", "How long clients waited for a backend", times),
   ];
 }

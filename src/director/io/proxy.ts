@@ -30,6 +30,10 @@ export interface Traffic {
   refuse(client: number, why: Refusal, detail: string): void;
   /** Ends what rests on a backend that is to stop. */
   drain(address: string): void;
+  /** Lets so many connections look for another backend, if they can change it and rest. */
+  spread?(address: string, count: number): void;
+  /** How many connections should be able to change their backend and never can. */
+  readonly bound?: number;
   /** Ends everything on the backend. */
   cut(address: string): void;
   tick(): void;
@@ -83,6 +87,11 @@ export class Proxy {
     this.#tell({ type: "targets", targets });
   }
 
+  /** How many clients' connections cannot go on with another backend though others of their kind can. */
+  get bound(): number {
+    return this.#traffic.bound ?? 0;
+  }
+
   /** How many backends take new connections. */
   usable(): number {
     return usableCount(this.state, Date.now());
@@ -133,6 +142,9 @@ export class Proxy {
         return;
       case "cut":
         this.#traffic.cut(action.address);
+        return;
+      case "spread":
+        this.#traffic.spread?.(action.address, action.count);
         return;
       case "ejected":
         this.#figures(action.address).ejections += 1;

@@ -239,7 +239,7 @@ describe("the admin API", () => {
       200,
       {
         status: {
-          proxy: [{ ...listener, waiting: 0, nodes: [node] }],
+          proxy: [{ ...listener, waiting: 0, bound: 0, nodes: [node] }],
           web: admin,
           zookeeper: { hosts: [], nodes_location: "" },
           source: { type: "static", connected: true, framework: "ringmaster", cluster: "demo" },
