@@ -4,16 +4,14 @@ import { BodyReader, intBytes, shortBytes, stringBytes } from "../cql/body.ts";
 import type { Compression } from "../cql/compression.ts";
 import { Direction } from "../cql/direction.ts";
 import { envelope, HEAD_BYTES, type Head, joined, NOTHING, OPCODES } from "../cql/envelopes.ts";
-import { DEFAULTS } from "../decide.ts";
 import type { Settings, Target } from "../state.ts";
 import { Conversations } from "./conversations.ts";
-import { Proxy, type ProxyOptions } from "./proxy.ts";
+import type { Proxy } from "./proxy.ts";
+import { listenFor, targetAt } from "./trial.ts";
 
 const AUTHENTICATOR = "org.apache.cassandra.auth.PasswordAuthenticator";
 export const PASSWORD = "\0cassandra\0secret";
 const UNPREPARED = 0x2500;
-/** Long, since a machine that is busy otherwise may give a test a twentieth of its time. */
-const UNTIL_MS = 30_000;
 const closing: (() => Promise<void>)[] = [];
 
 /** Ends all that was made here. */
@@ -25,14 +23,6 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const shortly = (bytes: Uint8Array): Uint8Array => joined([shortBytes(bytes.length), bytes]);
 const longly = (bytes: Uint8Array): Uint8Array => joined([intBytes(bytes.length), bytes]);
-
-export async function until(what: string, check: () => boolean): Promise<void> {
-  const untilMs = performance.now() + UNTIL_MS;
-  while (!check()) {
-    if (performance.now() > untilMs) throw new Error(`Waited in vain until ${what}`);
-    await Bun.sleep(2);
-  }
-}
 
 /** One end of a CQL connection: reads whole envelopes, and writes some. */
 class End {
@@ -164,8 +154,7 @@ export async function node(version: number, options: NodeOptions = {}): Promise<
   };
   closing.push(stop);
   const { port } = listener.address() as { readonly port: number };
-  const target = { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
-  return { target, heard, sockets, prepared, stop, release };
+  return { target: targetAt(port), heard, sockets, prepared, stop, release };
 }
 
 /** What is answered to a USE, whatever stands before it. */
@@ -243,14 +232,9 @@ export function listen(
   probeTimeoutMs = 1000,
   clientsMax = 100,
 ): Proxy {
-  const options: ProxyOptions = {
-    settings: { ...DEFAULTS, protocol: "cql", balance: "leastConnections", probeIntervalMs: 3_600_000, ...settings },
-    ...{ hostname: "127.0.0.1", port: 0, clientsMax, connectTimeoutMs: 2000, probeTimeoutMs },
-    say: () => undefined,
-  };
-  const proxy = new Proxy(options, (desk) => new Conversations(desk));
+  const options = { clientsMax, probeTimeoutMs };
+  const proxy = listenFor("cql", (desk) => new Conversations(desk), targets, settings, options);
   closing.push(() => proxy.stop(AbortSignal.abort()));
-  proxy.retarget(targets);
   return proxy;
 }
 

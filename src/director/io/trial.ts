@@ -3,7 +3,7 @@ import { DEFAULTS } from "../decide.ts";
 import type { Protocol, Settings, Target } from "../state.ts";
 import { type Desk, Proxy, type ProxyOptions, type Traffic } from "./proxy.ts";
 
-/** Less than a test may take, so that it says what it waited for. */
+/** Less than a test may take if it does not say so itself, so that it tells what it waited for. */
 const PATIENCE_MS = 4500;
 
 /** Listens on any free port. */
@@ -33,8 +33,8 @@ export function targetAt(port: number): Target {
 }
 
 /** Resolves when the condition holds. `what`: as in "Waited in vain until WHAT". */
-export async function until(what: string, check: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
+export async function until(what: string, check: () => boolean, patienceMs = PATIENCE_MS): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs;
   while (!check()) {
     if (performance.now() > deadlineMs) throw new Error(`Waited in vain until ${what}`);
     await Bun.sleep(2);
