@@ -245,10 +245,10 @@ describe.each<[number, Compression | undefined]>([
     expect(b.heard.toSpliced(b.heard.lastIndexOf("STARTUP"), 1).toSorted()).toEqual(wanted.toSorted());
   });
 
-  test("under load gets every answer while its nodes drain one after the other", async () => {
+  test("under load gets every answer while its nodes drain one after the other, and get their share again", async () => {
     const nodes = await Promise.all([1, 2, 3].map(() => node(version)));
     const targets = nodes.map(({ target }) => target);
-    const proxy = listen(targets);
+    const proxy = listen(targets, { probeIntervalMs: 20, probeFall: 1_000_000 });
     let seed = 20_261_122;
     const dice = (sides: number): number => {
       const next = nextRandom(seed);
@@ -281,6 +281,7 @@ describe.each<[number, Compression | undefined]>([
       await until(`node ${round % 3} is left`, () => leaver.sockets.size === 0, 30_000);
       await until("work goes on", () => asked > before + 50, 30_000);
       proxy.retarget(targets);
+      proxy.state = { ...proxy.state, spreadAtMs: 0 };
     }
     over.abort();
     await Promise.all(workers);
