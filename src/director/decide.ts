@@ -2,7 +2,7 @@
 // turned away. Pure: time comes in the events.
 import { backoffMs } from "../std/backoff.ts";
 import type { Decision } from "../std/decision.ts";
-import { pick, surplus } from "./pick.ts";
+import { isWell, pick, surplus } from "./pick.ts";
 import type { Action, Attempt, Backend, Event, Refusal, Settings, State, Target } from "./state.ts";
 
 type Decided = Decision<State, Action>;
@@ -10,8 +10,11 @@ type Of<Type extends Event["type"]> = Extract<Event, { readonly type: Type }>;
 
 /** Times without a failure, in lengths of its last ejection, after which a backend's record is clean again. */
 const FORGIVEN_AFTER = 2;
-/** How often connections that outlive their backends are spread anew. */
-const SPREAD_EVERY_MS = 5000;
+/**
+ * How often connections that outlive their backends are spread anew, and how long all backends must have been well before: one that
+ * moves to a node that has just started is slow to leave the one that is stopped next.
+ */
+const SPREAD_EVERY_MS = 10_000;
 
 export const DEFAULTS = {
   connectionsMax: 4096,
@@ -271,10 +274,11 @@ function tick(state: State, nowMs: number): Decided {
     actions.push(refuse(client, "queue_timeout", `${why}, for ${nowMs - sinceMs} ms`));
   }
   const backends = state.backends.map((backend) => late(backend, settings, nowMs, actions));
-  const spreads = settings.protocol === "cql" && nowMs - state.spreadAtMs >= SPREAD_EVERY_MS;
-  const tooMany = spreads && state.stoppingSinceMs === undefined ? surplus(state, nowMs) : undefined;
+  const isCalm = settings.protocol === "cql" && state.backends.every((backend) => isWell(backend, nowMs));
+  const spreads = isCalm && nowMs - state.spreadAtMs >= SPREAD_EVERY_MS;
+  const tooMany = spreads ? surplus(state) : undefined;
   if (tooMany !== undefined) actions.push({ type: "spread", ...tooMany });
-  const spreadAtMs = spreads ? nowMs : state.spreadAtMs;
+  const spreadAtMs = spreads || !isCalm ? nowMs : state.spreadAtMs;
   const served = serveQueue({ ...state, backends, queue: waiting, spreadAtMs }, nowMs);
   return { state: served.state, actions: [...actions, ...served.actions] };
 }

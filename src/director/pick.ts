@@ -68,12 +68,15 @@ export function pick(state: State, tried: readonly string[], nowMs: number): Pic
 const SPREAD_MAX = 32;
 const SPREAD_FROM = 2;
 
+/** Whether it surely serves. */
+export function isWell(backend: Backend, nowMs: number): boolean {
+  return isOpen(backend) && backend.health === "up" && backend.ejectedUntilMs <= nowMs;
+}
+
 /** The backend that has too many connections beside one that is as near or nearer, and how many of them could go there. */
-export function surplus(state: State, nowMs: number): { readonly address: string; readonly count: number } | undefined {
+export function surplus(state: State): { readonly address: string; readonly count: number } | undefined {
   const { settings } = state;
-  const isSure = (backend: Backend): boolean =>
-    isOpen(backend) && backend.health === "up" && backend.ejectedUntilMs <= nowMs;
-  const byConnections = state.backends.filter(isSure).toSorted((a, b) => a.connections - b.connections);
+  const byConnections = state.backends.toSorted((a, b) => a.connections - b.connections);
   const nearest = Math.min(...byConnections.map((backend) => distance(backend, settings)));
   const [far, near] = [
     byConnections.findLast((backend) => distance(backend, settings) > nearest),

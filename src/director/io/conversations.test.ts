@@ -281,7 +281,9 @@ describe.each<[number, Compression | undefined]>([
       await until(`node ${round % 3} is left`, () => leaver.sockets.size === 0, 30_000);
       await until("work goes on", () => asked > before + 50, 30_000);
       proxy.retarget(targets);
+      await until("all are up", () => proxy.state.backends.every(({ health }) => health === "up"), 30_000);
       proxy.state = { ...proxy.state, spreadAtMs: 0 };
+      await until("connections were spread", () => proxy.state.spreadAtMs > 0);
     }
     over.abort();
     await Promise.all(workers);
