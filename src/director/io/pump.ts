@@ -174,7 +174,8 @@ export function finish(socket: Socket<Side>, how: Side["after"]): void {
   if (how === "shutdown") socket.shutdown();
   else if (how === "end") {
     socket.shutdown();
-    socket.timeout(FAREWELL_SECONDS);
+    // Bun's own time-outs come in steps of four seconds, the first at any time.
+    if (socket.readyState !== 0) setTimeout(() => socket.terminate(), FAREWELL_SECONDS * 1000).unref();
     resume(socket);
   }
 }

@@ -62,7 +62,7 @@ export function listen(
       socket.timeout(0);
       void handlers.open(socket);
     };
-    return Bun.listen<Side>({ ...place, socket: { timeout, ...handlers, open, binaryType: "uint8array" } });
+    return Bun.listen<Side>({ ...place, socket: { ...handlers, open, binaryType: "uint8array" } });
   }
   const greeter = new Greeter(handlers, clientTls, onFailed);
   return Bun.listen<Side>({
@@ -84,7 +84,6 @@ class Greeter {
     this.#tls = tls;
     this.#onFailed = onFailed;
     this.#handlers = {
-      timeout,
       ...handlers,
       binaryType: "uint8array",
       open: () => undefined,
@@ -169,11 +168,6 @@ export function release(socket: Socket<Side>, handlers: Pick<ClientHandlers, "da
   if (early?.ended === true) void handlers.end(socket);
 }
 
-/** Whoever sets a time-out ends the socket with it. */
-const timeout = <Data>(socket: Socket<Data>): void => {
-  socket.terminate();
-};
-
 /** Connects to a backend. Exactly one of the two is called, unless the connection is given up after a time-out. */
 export function dial<Data>(
   target: Target,
@@ -184,7 +178,6 @@ export function dial<Data>(
   failed: (detail: string) => void,
 ): void {
   const socket: SocketHandler<Data> = {
-    timeout,
     ...handlers,
     binaryType: "uint8array",
     connectError: (_socket, error) => failed(connectFailure(error)),
