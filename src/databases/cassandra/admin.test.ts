@@ -75,7 +75,7 @@ describe("flush and cleanup", () => {
 
 describe("repair", () => {
   test("begins one of each keyspace, and waits for those that have other replicas", () => {
-    const [list, begin, wait] = asks("repair");
+    const [list, begin, start, wait] = asks("repair");
     expect(list?.say).toBe("listing keyspaces");
     const options = { parallelism: "parallel", primaryRange: "false", incremental: "false" };
     const operation = "repairAsync(java.lang.String,java.util.Map)";
@@ -94,7 +94,11 @@ describe("repair", () => {
       { type: "exec", mbean: STORAGE, operation: "getParentRepairStatus(int)", arguments: [7] },
     ]);
     const mode = { value: { OperationMode: "NORMAL" } };
-    expect(verdict(wait, mode, { value: ["IN_PROGRESS"] })).toMatchObject({ type: "again" });
+    // Cassandra notes a repair a moment after it has given it a number, and forgets it a day after its end.
+    expect(verdict(start, mode, { value: null })).toMatchObject({ type: "again" });
+    expect(verdict(start, mode, { value: ["IN_PROGRESS"] })).toEqual({ type: "done", detail: "repairs begun: 1 of 1" });
+    expect(verdict(wait, mode, { value: null }, { value: ["IN_PROGRESS"] })).toMatchObject({ type: "again" });
+    expect(verdict(wait, mode, { value: null })).toMatchObject({ type: "done" });
     expect(verdict(wait, mode, { value: ["COMPLETED", "Repair completed successfully"] })).toEqual({
       type: "done",
       detail: "keyspaces repaired: 1 of 1",
@@ -102,8 +106,8 @@ describe("repair", () => {
     expect(verdict(wait, mode)).toEqual({ type: "done", detail: "keyspaces repaired: 0 of 0" });
   });
 
-  test("fails with Cassandra's words, or when nobody knows of it any more", () => {
-    const [begin, wait, ...more] = asks("repair", { keyspace: "app" });
+  test("fails with Cassandra's words", () => {
+    const [begin, , wait, ...more] = asks("repair", { keyspace: "app" });
     expect(more).toEqual([]);
     expect(requests(begin)).toHaveLength(1);
     expect(verdict(begin, { error: "unknown keyspace" })).toEqual({ type: "failed", detail: "unknown keyspace" });
@@ -111,10 +115,6 @@ describe("repair", () => {
     expect(verdict(wait, mode, { value: ["FAILED", "a replica is down"] })).toEqual({
       type: "failed",
       detail: "a replica is down",
-    });
-    expect(verdict(wait, mode, { value: null })).toEqual({
-      type: "failed",
-      detail: "the node knows nothing of a repair that it had begun: it was perhaps restarted",
     });
   });
 });

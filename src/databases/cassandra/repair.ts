@@ -1,6 +1,6 @@
 // The repair of a Cassandra node: everything that it has is compared with its other replicas, and what differs is streamed.
 import type { Json } from "../../std/json.ts";
-import type { Ask, Verdict } from "../database.ts";
+import type { Ask, Question, Verdict } from "../database.ts";
 import { execOf, listOf, type Outcome, outcomes, readOf, STORAGE } from "./jolokia.ts";
 import { again, type Asking, looking, SHORT_MS, SOON_MS } from "./look.ts";
 
@@ -16,6 +16,9 @@ const OPTIONS = { parallelism: "parallel", primaryRange: "false", incremental: "
  */
 export function repairAsks(ask: Asking, keyspace: string | undefined): readonly Ask[] {
   const begin = (name: string): Json => execOf(STORAGE, "repairAsync(java.lang.String,java.util.Map)", [name, OPTIONS]);
+  const status = (number: string): Json => execOf(STORAGE, "getParentRepairStatus(int)", [Number(number)]);
+  const statuses = (found: Json): Question =>
+    ask([readOf(STORAGE, ["OperationMode"]), ...listOf(found).map(status)], SHORT_MS);
   return [
     {
       say: "beginning the repair",
@@ -32,28 +35,30 @@ export function repairAsks(ask: Asking, keyspace: string | undefined): readonly 
       patienceMs: SOON_MS,
     },
     {
-      say: "repairing",
-      question: (found) => {
-        const status = (number: string): Json => execOf(STORAGE, "getParentRepairStatus(int)", [Number(number)]);
-        return ask([readOf(STORAGE, ["OperationMode"]), ...listOf(found).map(status)], SHORT_MS);
-      },
-      read: looking(({ rest }) => judge(rest)),
-      patienceMs: REPAIR_MS,
+      say: "waiting for it to begin",
+      question: statuses,
+      read: looking(({ rest }) => judgeBegun(rest)),
+      patienceMs: SOON_MS,
     },
+    { say: "repairing", question: statuses, read: looking(({ rest }) => judge(rest)), patienceMs: REPAIR_MS },
   ];
 }
 
-/** A status is a list: IN_PROGRESS, COMPLETED or FAILED, then what there is to say; null of a repair that nobody knows. */
+/** A status is a list: IN_PROGRESS, COMPLETED or FAILED, then what there is to say. For a moment there is none. */
+function judgeBegun(all: readonly Outcome[]): Verdict {
+  const begun = all.flatMap((one) => ("value" in one && one.value !== null ? [one.of] : []));
+  const detail = `repairs begun: ${begun.length} of ${all.length}`;
+  return begun.length === all.length ? { type: "done", detail } : again(detail);
+}
+
+/** Once it was there, a status that is none is of a repair that has ended well a day ago: a failure is seen before. */
 function judge(all: readonly Outcome[]): Verdict {
   const states = all.map((one) => ("value" in one ? listOf(one.value) : ["FAILED", one.error]));
-  const bad = states.flatMap(([state, ...said]) => {
-    if (state === "FAILED") return [said.join("; ") || "a repair failed; the node's system.log says why"];
-    return state === undefined
-      ? ["the node knows nothing of a repair that it had begun: it was perhaps restarted"]
-      : [];
-  });
+  const bad = states.flatMap(([state, ...said]) =>
+    state === "FAILED" ? [said.join("; ") || "a repair failed; the node's system.log says why"] : [],
+  );
   if (bad.length > 0) return { type: "failed", detail: bad.join("; ") };
-  const done = states.filter(([state]) => state === "COMPLETED").length;
+  const done = states.filter(([state]) => state !== "IN_PROGRESS").length;
   const detail = `keyspaces repaired: ${done} of ${all.length}`;
   return done === all.length ? { type: "done", detail } : again(detail);
 }
