@@ -314,7 +314,8 @@ function checkIdleNodes({ state }: Evidence): readonly Finding[] {
   return [...state.clusters.values()].flatMap((cluster) => {
     if (cluster.record.goal !== "running" || activePlans(state, cluster.record.spec.name).length > 0) return [];
     return nodesInOrder(cluster).flatMap((node): readonly Finding[] => {
-      if (node.phase === "running" || node.phase === "stopped" || node.phase === "unreachable") return [];
+      const isRestful = node.phase === "stopped" && node.expelled !== true;
+      if (node.phase === "running" || isRestful || node.phase === "unreachable") return [];
       const about = {
         id: `idle:${node.id}`,
         what: `Node "${node.id}" is ${node.phase}, and no plan brings it back`,
@@ -322,6 +323,11 @@ function checkIdleNodes({ state }: Evidence): readonly Finding[] {
       if (node.phase === "lost") {
         const why = node.lastFailure?.message ?? "its data is gone";
         return [{ ...about, severity: "error", why, advice: `ringmaster node replace ${node.id}` }];
+      }
+      if (node.expelled === true) {
+        const why = "its ring was told to go on without it, so it never starts again";
+        const advice = `ringmaster node replace ${node.id}, or ringmaster node remove ${node.id} --force`;
+        return [{ ...about, severity: "error", why, advice }];
       }
       const start = { type: "startNode" as const, cluster: node.cluster, node: node.id };
       const why = "its cluster has one replica less";

@@ -106,6 +106,27 @@ describe("Mesos", () => {
     ]);
   });
 
+  test("has what was expelled: its ring goes on without it, so that no start helps", () => {
+    const scene = new Scene().deployed();
+    const { id } = scene.node(2);
+    scene.status(scene.node(2).task?.taskId ?? "", "TASK_GONE", { source: "MASTER" });
+    for (const plan of scene.state.plans.values())
+      if (plan.status === "running") scene.feed({ type: "command", id: 7, command: { type: "abortPlan", plan: plan.id } });
+    const cluster = scene.state.clusters.get("demo");
+    if (cluster === undefined) throw new Error("there is no cluster");
+    // As it is left by a replacement that was given up after its heir had begun.
+    const nodes = new Map(cluster.nodes).set(id, { ...scene.node(2), expelled: true });
+    const state = { ...scene.state, clusters: new Map(scene.state.clusters).set("demo", { ...cluster, nodes }) };
+    const [finding] = examine(new Scene(state)).filter((each) => each.id === `idle:${id}`);
+    expect(finding).toEqual({
+      id: `idle:${id}`,
+      severity: "error",
+      what: `Node "${id}" is down, and no plan brings it back`,
+      why: "its ring was told to go on without it, so it never starts again",
+      advice: `ringmaster node replace ${id}, or ringmaster node remove ${id} --force`,
+    });
+  });
+
   test("cannot be looked at: that is a finding, and the rest is still compared", () => {
     const scene = new Scene().deployed();
     expect(ids(examine(scene, { mesos: { error: "403" }, endpoints: ["ringmaster-demo-9"] }))).toEqual([

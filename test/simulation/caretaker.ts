@@ -103,9 +103,10 @@ export class Caretaker {
     const ring = this.#world.rings.get(cluster);
     const expected = this.#world.operator.expected.get(cluster);
     const idle = nodes.find(
-      ({ id, phase, outside }) =>
+      ({ id, phase, outside, expelled }) =>
         (phase === "waiting" || phase === "stopped" || phase === "down") &&
         outside !== "left" &&
+        expelled !== true &&
         this.#try(`start ${id}`, 20),
     );
     if (idle !== undefined) return { type: "startNode", cluster, node: idle.id };
@@ -115,6 +116,10 @@ export class Caretaker {
     const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
     if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 10))
       return { type: "removeNode", cluster, node: spare.id, force: spare.phase !== "running" || !spare.healthy };
+    // Its replacement was given up after its ring had been told to go on without it.
+    const expelled = nodes.find(({ expelled: isOut, phase }) => isOut === true && phase !== "running");
+    const instead = expelled === undefined ? undefined : this.#about(lastHeir(expelled, nodes), nodes.length);
+    if (instead !== undefined) return instead;
     const replaced = nodes.find(({ replacedBy }) =>
       nodes.some(({ id, place }) => id === replacedBy && place !== undefined),
     );
