@@ -14,7 +14,10 @@ export class Bag {
   }
 
   copy(): Bag {
-    return Bag.of(this.list());
+    const copy = new Bag();
+    for (const [key, { sample, milli, ports }] of this.#amounts)
+      copy.#amounts.set(key, { sample, milli, ports: ports === undefined ? undefined : new Set(ports) });
+    return copy;
   }
 
   add(resources: readonly Resource[]): void {
