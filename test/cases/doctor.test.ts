@@ -111,7 +111,8 @@ describe("Mesos", () => {
     const { id } = scene.node(2);
     scene.status(scene.node(2).task?.taskId ?? "", "TASK_GONE", { source: "MASTER" });
     for (const plan of scene.state.plans.values())
-      if (plan.status === "running") scene.feed({ type: "command", id: 7, command: { type: "abortPlan", plan: plan.id } });
+      if (plan.status === "running")
+        scene.feed({ type: "command", id: 7, command: { type: "abortPlan", plan: plan.id } });
     const cluster = scene.state.clusters.get("demo");
     if (cluster === undefined) throw new Error("there is no cluster");
     // As it is left by a replacement that was given up after its heir had begun.

@@ -70,6 +70,10 @@ describe("a node may start", () => {
       'seeds: seed node "ringmaster-demo-3" has no process (every seed node serves)',
     );
     expect(wait("VVVa", 4, spec)).toBeUndefined();
+    // One that can never serve is no seed.
+    const lost = ring("VaVa").map((member, index) => (index === 1 ? { ...member, lost: true as const } : member));
+    expect(mayStart(SPEC, lost, lost[3]!)).toBeUndefined();
+    expect(seedsFor(SPEC, lost, lost[3]!)).toEqual(["host1:7000", "host3:7002"]);
     // One that has left is no seed any more.
     const members = ring("AVVVa").map((member, index) =>
       index === 0 ? { ...member, outside: true as const } : member,
@@ -122,9 +126,11 @@ describe("a node that takes another's place", () => {
   test("waits for nobody less than all others, but not for the one it replaces", () => {
     const wanted = (members: readonly Member[]): string | undefined => mayStart(SPEC, members, members.at(-1)!)?.found;
     expect(wanted(replacing("AVVa", 1))).toBeUndefined();
-    expect(wanted(replacing("AVAa", 1))).toBe('seed node "ringmaster-demo-3" has no process');
+    expect(wanted(replacing("AVAa", 1))).toBe('node "ringmaster-demo-3" has no process');
     expect(wanted(replacing("VVAVa", 4))).toBe('node "ringmaster-demo-3" has no process');
     expect(wanted(replacing("Aa", 1))).toBeUndefined();
+    // A seed that has never joined waits for every member to serve, the dead one included.
+    expect(wanted(replacing("VaAVa", 3))).toBeUndefined();
   });
 
   test("is no seed of its own, nor is the dead one, also when that was a seed", () => {

@@ -22,9 +22,12 @@ export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Me
   if (joining !== undefined)
     return { check: "joining", found: `node "${joining.node}" is joining`, wanted: "one joining node at a time" };
   const seeds = seedMembers(spec, all);
-  const missingSeed = seeds.some((seed) => seed.node === node.node)
-    ? undefined
-    : seeds.find((seed) => !seed.joined || seed.state !== "serving");
+  // A seed that has yet to join perhaps waits for the very member whose place this one takes.
+  const isTaken = members.some((member) => member.node === node.replaces && member.joined);
+  const missingSeed =
+    isTaken || seeds.some((seed) => seed.node === node.node)
+      ? undefined
+      : seeds.find((seed) => !seed.joined || seed.state !== "serving");
   if (missingSeed !== undefined)
     return { check: "seeds", found: `seed node ${described(missingSeed)}`, wanted: "every seed node serves" };
   const down = away.find((member) => member.node !== node.node);
@@ -54,7 +57,7 @@ function withoutReplaced(members: readonly Member[]): readonly Member[] {
 }
 
 function seedMembers(spec: ClusterSpec, inOrder: readonly Member[]): readonly Member[] {
-  const inside = inOrder.filter(({ outside }) => outside !== true);
+  const inside = inOrder.filter(({ outside, lost, joined }) => outside !== true && (joined || lost !== true));
   return inside.slice(0, Math.min(settingsOf(spec.settings).seeds, spec.nodes));
 }
 
