@@ -265,7 +265,7 @@ function otherSwap(draft: Draft, cluster: ClusterState, node: NodeRecord): PlanR
     ({ kind, steps }) =>
       (kind === "replace" || kind === "leave") &&
       steps.some(changesRing) &&
-      !steps.some((open) => open.node === node.id),
+      !steps.some((open) => open.node === node.id && (open.type !== "admin" || open.status !== "done")),
   );
 }
 

@@ -199,9 +199,8 @@ export class Ring {
       this.#world.timeline.at(1, () => process.exit(`with code 3: ${no}`));
       return { phase: "starting", detail: no };
     }
-    const away = [...this.members.keys()].find((node) => node !== old && this.serving(node) === undefined);
-    if (away !== undefined) {
-      const words = `a node required to move the data consistently is down: ${away}`;
+    const words = this.#whyNotStream(old);
+    if (words !== undefined) {
       this.#world.timeline.at(1, () => process.exit(`with code 3: ${words}`));
       return { phase: "starting", detail: words };
     }
@@ -221,6 +220,21 @@ export class Ring {
       return old === undefined ? undefined : "a node with this address already exists, cancelling join";
     if (old === undefined) return `cannot replace ${replaces} because it does not exist in gossip`;
     return this.#isAlive(old) ? `cannot replace the live node ${old}` : undefined;
+  }
+
+  /** A new node wants every member up; a replacement some other copy of everything that the old one had. */
+  #whyNotStream(old: string | undefined): string | undefined {
+    if (old === undefined) {
+      const away = [...this.members.keys()].find((node) => this.serving(node) === undefined);
+      return away === undefined ? undefined : `a node required to move the data consistently is down: ${away}`;
+    }
+    for (let key = 0; key < KEYS; key++) {
+      const replicas = this.#replicas(key);
+      const others = replicas.filter((node) => node !== old);
+      if (replicas.includes(old) && others.length > 0 && others.every((node) => this.serving(node) === undefined))
+        return `unable to find sufficient sources for streaming: ${others.join(", ")} are down`;
+    }
+    return undefined;
   }
 
   #isAlive(node: string): boolean {

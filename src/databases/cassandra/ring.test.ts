@@ -123,14 +123,17 @@ describe("a node that takes another's place", () => {
     );
   }
 
-  test("waits for nobody less than all others, but not for the one it replaces", () => {
+  test("waits for no other to serve, since those who do have what it needs; only for its turn to join", () => {
     const wanted = (members: readonly Member[]): string | undefined => mayStart(SPEC, members, members.at(-1)!)?.found;
     expect(wanted(replacing("AVVa", 1))).toBeUndefined();
-    expect(wanted(replacing("AVAa", 1))).toBe('node "ringmaster-demo-3" has no process');
-    expect(wanted(replacing("VVAVa", 4))).toBe('node "ringmaster-demo-3" has no process');
+    expect(wanted(replacing("AVAa", 1))).toBeUndefined();
+    expect(wanted(replacing("VVAVa", 4))).toBeUndefined();
     expect(wanted(replacing("Aa", 1))).toBeUndefined();
     // A seed that has never joined waits for every member to serve, the dead one included.
     expect(wanted(replacing("VaAVa", 3))).toBeUndefined();
+    expect(wanted(replacing("VsAVa", 3))).toBe('node "ringmaster-demo-2" is joining');
+    // One that never joined had nothing that could be taken over.
+    expect(wanted(replacing("VVAaa", 4))).toBe('node "ringmaster-demo-3" has no process');
   });
 
   test("is no seed of its own, nor is the dead one, also when that was a seed", () => {

@@ -7,8 +7,9 @@ import { settingsOf } from "./settings.ts";
 
 /**
  * Undefined, or why `node` has to wait. Cassandra's rules: the first seed alone founds the ring; after that one node joins
- * at a time, seeds before others, and only while every member serves (a join streams from all replicas). A node that has
- * joined before only comes back: it needs no turn.
+ * at a time, seeds before others, and only while every member serves (a join streams from all replicas). One that takes a
+ * dead member's place waits for no others: two that are dead would wait for each other. A node that has joined before only
+ * comes back: it needs no turn.
  */
 export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Member): Reason | undefined {
   if (node.joined) return undefined;
@@ -21,13 +22,12 @@ export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Me
   const joining = allJoining.find((member) => member.node !== node.node);
   if (joining !== undefined)
     return { check: "joining", found: `node "${joining.node}" is joining`, wanted: "one joining node at a time" };
+  // It streams what the dead one had from whoever serves: Cassandra asks for no more of a replacement.
+  if (members.some((member) => member.node === node.replaces && member.joined)) return undefined;
   const seeds = seedMembers(spec, all);
-  // A seed that has yet to join perhaps waits for the very member whose place this one takes.
-  const isTaken = members.some((member) => member.node === node.replaces && member.joined);
-  const missingSeed =
-    isTaken || seeds.some((seed) => seed.node === node.node)
-      ? undefined
-      : seeds.find((seed) => !seed.joined || seed.state !== "serving");
+  const missingSeed = seeds.some((seed) => seed.node === node.node)
+    ? undefined
+    : seeds.find((seed) => !seed.joined || seed.state !== "serving");
   if (missingSeed !== undefined)
     return { check: "seeds", found: `seed node ${described(missingSeed)}`, wanted: "every seed node serves" };
   const down = away.find((member) => member.node !== node.node);
