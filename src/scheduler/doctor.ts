@@ -382,6 +382,7 @@ function checkRings({ state, rings }: Evidence): readonly Finding[] {
 function ringFindings(cluster: ClusterState, names: readonly string[]): readonly Finding[] {
   const database = databaseOf(cluster);
   const nodes = nodesInOrder(cluster);
+  const witness = nodes.find((node) => memberOf(node).state === "serving" && node.joined);
   const strangers = names.filter((name) => !nodes.some((node) => database.isNamed(name, memberOf(node))));
   const missing = nodes.filter(
     (node) => node.phase === "running" && node.joined && !names.some((name) => database.isNamed(name, memberOf(node))),
@@ -392,8 +393,7 @@ function ringFindings(cluster: ClusterState, names: readonly string[]): readonly
       severity: "error",
       what: `The ring of cluster "${cluster.record.spec.name}" has member "${name}", which is no node of it`,
       why: "it owns a part of the data; a dead one keeps every further change of the ring waiting",
-      advice:
-        "if it is gone for good take it out with the database's own tool (riak admin cluster force-remove, nodetool assassinate)",
+      advice: `if it is gone for good: ringmaster node run ${witness?.id ?? "<a node that serves>"} remove-stranger --arg member=${name}`,
     })),
     ...missing.map((node): Finding => ({
       id: `outside:${node.id}`,

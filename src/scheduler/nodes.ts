@@ -60,7 +60,7 @@ export function makeHeir(draft: Draft, cluster: ClusterState, old: NodeRecord): 
   const host = old.address ?? old.place?.hostname ?? "";
   const at = `${host.includes(":") ? `[${host}]` : host}:${old.place?.footprint.ports[clusterPort]}`;
   const rack = keepsRack && old.rack !== undefined ? { rack: old.rack } : {};
-  const isInRing = old.joined && !isLast(cluster, old);
+  const isInRing = old.joined && old.outside !== "left" && !isLast(cluster, old);
   const heir: NodeRecord = { ...fresh, replaces: { node: old.id, ...(isInRing ? { at } : {}), ...rack } };
   draft.putNode(heir);
   const { keep: _open, ...replaced } = old;

@@ -1,6 +1,7 @@
 // In the calm: what a person would do about clusters that do not come to rest by themselves, one command after the other.
 import type { Command } from "../../src/scheduler/events.ts";
 import type { ClusterState, NodeRecord, State } from "../../src/scheduler/state.ts";
+import { reasonText } from "../../src/std/reason.ts";
 import { clusterView, planView } from "../../src/scheduler/views.ts";
 import type { SchedulerProcess } from "./scheduler.ts";
 import type { World } from "./world.ts";
@@ -65,13 +66,19 @@ export class Caretaker {
             ({ type, operation, status: open }) => open !== "done" && type !== "release" && operation !== "settle",
           ) === true,
     );
-    for (const dead of kept.filter((node) => this.#isDeadForLong(node))) {
+    // Members first: those that never joined wait for them.
+    const isMember = ({ joined }: NodeRecord): number => (joined ? 0 : 1);
+    const deadForLong = kept.filter((node) => this.#isDeadForLong(node));
+    for (const dead of deadForLong.sort((a, b) => isMember(a) - isMember(b))) {
       const isHopeless = isBusy || this.#world.operator.hopeless.has(dead.id);
       const command = isHopeless ? undefined : this.#about(lastHeir(dead, nodes), kept.length);
       if (command !== undefined) return command;
     }
     const stuck = activePlans.find((id) => this.#isStuck(state, id));
-    if (stuck !== undefined) return { type: "abortPlan", plan: stuck };
+    if (stuck !== undefined) {
+      for (const line of waitsOf(state, stuck, this.#world.nowMs)) this.#world.timeline.say(`operator: reads ${line}`);
+      return { type: "abortPlan", plan: stuck };
+    }
     const isOpen = activePlans.some((id) => state.plans.get(id)?.kind !== "recover");
     return isOpen ? undefined : this.#whenIdle(name, nodes, activePlans.length > 0);
   }
@@ -107,6 +114,7 @@ export class Caretaker {
         (phase === "waiting" || phase === "stopped" || phase === "down") &&
         outside !== "left" &&
         expelled !== true &&
+        (this.#given.get(`startNode ${id}`) ?? 0) < 3 &&
         this.#try(`start ${id}`, 20),
     );
     if (idle !== undefined) return { type: "startNode", cluster, node: idle.id };
@@ -116,6 +124,11 @@ export class Caretaker {
     const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
     if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 10))
       return { type: "removeNode", cluster, node: spare.id, force: spare.phase !== "running" || !spare.healthy };
+    const stranger = this.#stranger(cluster, nodes);
+    if (stranger !== undefined) return stranger;
+    const futile = nodes.find(({ id, phase }) => phase !== "running" && (this.#given.get(`startNode ${id}`) ?? 0) >= 3);
+    const another = futile === undefined ? undefined : this.#about(futile, nodes.length);
+    if (another !== undefined) return another;
     // Its replacement was given up after its ring had been told to go on without it.
     const expelled = nodes.find(({ expelled: isOut, phase }) => isOut === true && phase !== "running");
     const instead = expelled === undefined ? undefined : this.#about(lastHeir(expelled, nodes), nodes.length);
@@ -144,6 +157,15 @@ export class Caretaker {
     return undefined;
   }
 
+  /** What the doctor says to a dead member of the ring that is no node of the cluster. */
+  #stranger(cluster: string, nodes: readonly NodeRecord[]): Command | undefined {
+    const ring = this.#world.rings.get(cluster);
+    const member = [...(ring?.members.keys() ?? [])].find((name) => !nodes.some(({ id }) => id === name));
+    const host = nodes.find(({ id }) => ring?.serving(id) !== undefined);
+    if (member === undefined || host === undefined || !this.#try(`stranger ${member}`, 5)) return undefined;
+    return { type: "operate", cluster, node: host.id, operation: "remove-stranger", args: { member } };
+  }
+
   /** Whether the node runs and never came to its ring. */
   #isBeside(cluster: string, node: string): boolean {
     const ring = this.#world.rings.get(cluster);
@@ -169,6 +191,15 @@ export class Caretaker {
     this.#tries.set(what, times);
     return times <= most;
   }
+}
+
+/** What the open steps of a plan wait for, in the words that an operator reads. */
+export function waitsOf(state: State, id: string, nowMs: number): readonly string[] {
+  const plan = state.plans.get(id);
+  if (plan === undefined) return [];
+  return planView(state, plan, nowMs).steps.flatMap(({ name, waitsFor }) =>
+    waitsFor.map((reason) => `plan ${id}, ${name}: ${reasonText(reason)}`),
+  );
 }
 
 /** The last of those that were to take a node's place, when that is dead too: it goes first. */

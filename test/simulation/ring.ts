@@ -340,6 +340,8 @@ export class Ring {
         return this.#isAlive(args["node"] ?? "") ? again("it is alive") : this.#remove(args["node"] ?? "");
       case "force-remove":
         return this.#remove(args["node"] ?? "");
+      case "remove-stranger":
+        return this.#remove(args["member"] ?? "");
       case "force-replace":
         return this.#replace(args["old"] ?? "", args["node"] ?? "");
       default:

@@ -1,8 +1,7 @@
 // One run: a world from a seed, events with faults, then calm, and the question whether all is as it was asked for.
-import { planView } from "../../src/scheduler/views.ts";
-import { reasonText } from "../../src/std/reason.ts";
 import type { Resource } from "../../src/mesos/resources.ts";
 import { Agent } from "./agent.ts";
+import { waitsOf } from "./caretaker.ts";
 import { Violation } from "./checks.ts";
 import { strike } from "./strikes.ts";
 import { type Options, World } from "./world.ts";
@@ -229,11 +228,7 @@ function explain(world: World, open: readonly string[]): Open {
     [...stuck].some((name) => line.startsWith(`cluster ${name}:`) || line.startsWith(`plan ${name}-`));
   const unexplained = open.filter((line) => !isExplained(line));
   if (unexplained.length === 0) return { unexplained, explained: open };
-  const lines = [...view.plans.values()].flatMap((plan) =>
-    planView(view, plan, world.nowMs).steps.flatMap((step) =>
-      step.waitsFor.map((reason) => `plan ${plan.id}, ${step.name}: ${reasonText(reason)}`),
-    ),
-  );
+  const lines = [...view.plans.keys()].flatMap((plan) => waitsOf(view, plan, world.nowMs));
   const nodes = [...view.clusters.values()].flatMap((cluster) =>
     [...cluster.nodes.values()].map(
       ({ id, phase, outside, place }) =>

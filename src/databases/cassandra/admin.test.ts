@@ -280,6 +280,32 @@ describe("check-replace", () => {
   });
 });
 
+describe("remove-stranger", () => {
+  test("takes a member out that is no node of the cluster, by the name that the ring has for it", () => {
+    const [find, remove, wait] = onDead(
+      "remove-stranger",
+      { member: "10.0.0.3:7000" },
+      { ...DEAD, ports: { storage: 7777 } },
+    );
+    expect(find?.say).toBe("looking whether 10.0.0.3:7000 is dead");
+    expect(verdict(find, seen([]))).toMatchObject({ type: "again", detail: "10.0.0.3:7000 is alive in the ring" });
+    const found = verdict(find, seen(["10.0.0.3:7000"]));
+    expect(found).toEqual({ type: "done", detail: "10.0.0.3:7000 is down", result: "id of 10.0.0.3:7000" });
+    expect(requests(remove, "id of 10.0.0.3:7000")).toMatchObject([{ operation: "removeNode" }]);
+    expect(verdict(wait, seen([], "", false))).toMatchObject({ type: "again" });
+  });
+
+  test("never touches a node of the cluster, and wants to be told whom", () => {
+    const [only, ...more] = onDead("remove-stranger", { member: "10.0.0.1:7000" });
+    expect(more).toEqual([]);
+    expect(verdict(only, seen(["10.0.0.1:7000"]))).toEqual({
+      type: "failed",
+      detail: '10.0.0.1:7000 is node "n1": wanted a member that is none; remove the node instead',
+    });
+    expect(onDead("remove-stranger", {})).toEqual([]);
+  });
+});
+
 describe("removenode", () => {
   const [find, remove, wait] = onDead("removenode", { node: "n1" });
 

@@ -2,7 +2,7 @@
 import type { Json } from "../../std/json.ts";
 import type { Answer, Ask, Place, Question, Verdict } from "../database.ts";
 import type { AdminTask, NodeTask } from "../node.ts";
-import { checkDead, checkQuorum, removeNode } from "./dead.ts";
+import { checkDead, checkQuorum, removeNode, removeStranger } from "./dead.ts";
 import { askJolokia, execOf, listOf, mapOf, type Outcome, outcomes, readOf, STORAGE, textOf } from "./jolokia.ts";
 import { again, type Asking, listKeyspaces, looking, replicasIn, replicationOf, SHORT_MS, SOON_MS } from "./look.ts";
 import { repairAsks } from "./repair.ts";
@@ -15,7 +15,7 @@ const CLEANUP_MS = 24 * 3_600_000;
 const LEAVE_MS = 7 * 24 * 3_600_000;
 
 /** Operations that an operator may ask for by name. */
-export const OPERATIONS: readonly string[] = ["cleanup", "flush", "repair"];
+export const OPERATIONS: readonly string[] = ["cleanup", "flush", "remove-stranger", "repair"];
 
 /**
  * The asks of an operation. `args.keyspace`: only this one is flushed, cleaned up or repaired. `args.force`: leaves whatever is lost.
@@ -37,6 +37,8 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
       return [...(force === "true" ? [] : [listKeyspaces(ask), checkReplicas(task, ask)]), ...leave(ask)];
     case "removenode":
       return removeNode(admin, ask);
+    case "remove-stranger":
+      return admin.args["member"] === undefined ? undefined : removeStranger(admin, ask);
     case "check-replace":
       return quorum === "wanted"
         ? [checkDead(admin, ask), listKeyspaces(ask), checkQuorum(task, ask)]

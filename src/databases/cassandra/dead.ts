@@ -1,8 +1,9 @@
 // What is asked of a Cassandra node about one that is dead: whether the ring thinks so too, whether it may be replaced, and to
 // take it out of the ring.
 import type { Json } from "../../std/json.ts";
-import type { Ask } from "../database.ts";
+import type { Ask, Verdict } from "../database.ts";
 import type { AdminTask, NodeTask } from "../node.ts";
+import { isNamed } from "./reads.ts";
 import { execOf, listOf, mapOf, outcomes, readOf, STORAGE, textOf } from "./jolokia.ts";
 import { again, type Asking, looking, replicasIn, replicationOf, SHORT_MS, SOON_MS } from "./look.ts";
 
@@ -67,12 +68,26 @@ export function checkQuorum(task: NodeTask, ask: Asking): Ask {
   };
 }
 
+/** Takes a dead member of the ring out that is none of the cluster's nodes: `args.member`, as the ring names it. */
+export function removeStranger(admin: AdminTask, ask: Asking): readonly Ask[] {
+  const { member = "" } = admin.args;
+  const known = admin.members.find((node) => isNamed(member, node));
+  if (known === undefined) return removeEndpoint(member, member, ask);
+  const detail = `${member} is node "${known.node}": wanted a member that is none; remove the node instead`;
+  const read = (): Verdict => ({ type: "failed", detail });
+  return [{ say: `looking whose ${member} is`, question: ask([RING], SHORT_MS), read, patienceMs: SHORT_MS }];
+}
+
+/** Takes `args.node` out. */
+export function removeNode(admin: AdminTask, ask: Asking): readonly Ask[] {
+  return removeEndpoint(endpointOf(admin, "node"), admin.args["node"] ?? "", ask);
+}
+
 /**
- * Takes `args.node` out. The operation itself only returns when all is streamed, and goes on when nobody waits for it: so the
+ * Takes a dead member out. The operation itself only returns when all is streamed, and goes on when nobody waits for it: so the
  * ring is watched instead. Asked again, it goes on with a removal that another node has begun.
  */
-export function removeNode(admin: AdminTask, ask: Asking): readonly Ask[] {
-  const endpoint = endpointOf(admin, "node");
+function removeEndpoint(endpoint: string, name: string, ask: Asking): readonly Ask[] {
   const remove = (found: Json): Json => execOf(STORAGE, "removeNode", [textOf(found)]);
   const look = (say: string, judge: Parameters<typeof looking>[0], patienceMs: number): Ask => ({
     say,
@@ -82,7 +97,7 @@ export function removeNode(admin: AdminTask, ask: Asking): readonly Ask[] {
   });
   return [
     look(
-      `looking whether ${admin.args["node"]} is dead`,
+      `looking whether ${name} is dead`,
       ({ storage }) => {
         const id = mapOf(storage["EndpointWithPortToHostId"])[endpoint];
         if (id === undefined) return { type: "done", detail: `${endpoint} is not in the ring`, result: "" };

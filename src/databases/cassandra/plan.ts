@@ -43,7 +43,7 @@ function planReplace(
   const host = witness(`replace node "${old}"`, members, [node, old]);
   const args = { old, quorum: byItself ? "wanted" : "not asked for" };
   // One that was never heard to join has perhaps no tokens that another could take: if it has, they are given up.
-  const isMember = members.some((member) => member.node === old && member.joined);
+  const isMember = members.some((member) => member.node === old && member.joined && member.outside !== true);
   const operation = isMember ? { operation: "check-replace", args } : { operation: "removenode", args: { node: old } };
   const check: readonly StepSketch[] =
     host === undefined ? [] : [{ type: "admin", node: host, ...operation, after: [] }];

@@ -23,11 +23,12 @@ export function mayStart(spec: ClusterSpec, members: readonly Member[], node: Me
   if (joining !== undefined)
     return { check: "joining", found: `node "${joining.node}" is joining`, wanted: "one joining node at a time" };
   // It streams what the dead one had from whoever serves: Cassandra asks for no more of a replacement.
-  if (members.some((member) => member.node === node.replaces && member.joined)) return undefined;
+  const old = members.find((member) => member.node === node.replaces);
+  if (old?.joined === true && old.outside !== true) return undefined;
   const seeds = seedMembers(spec, all);
-  const missingSeed = seeds.some((seed) => seed.node === node.node)
-    ? undefined
-    : seeds.find((seed) => !seed.joined || seed.state !== "serving");
+  // A seed in the place of one that never joined may wait for this one as well.
+  const isFree = node.replaces !== undefined || seeds.some((seed) => seed.node === node.node);
+  const missingSeed = isFree ? undefined : seeds.find((seed) => !seed.joined || seed.state !== "serving");
   if (missingSeed !== undefined)
     return { check: "seeds", found: `seed node ${described(missingSeed)}`, wanted: "every seed node serves" };
   const down = away.find((member) => member.node !== node.node);

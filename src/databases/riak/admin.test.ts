@@ -111,7 +111,8 @@ function tell(list: readonly Ask[], said: readonly string[]): Told {
 const said = (list: readonly Ask[], texts: readonly string[]): readonly string[] => tell(list, texts).lines;
 
 test("operators may ask for some operations; unknown ones and those without their arguments are none", () => {
-  for (const operation of OPERATIONS) expect(asks(operation, { type: "t" }).length).toBeGreaterThan(0);
+  for (const operation of OPERATIONS)
+    expect(asks(operation, { type: "t", member: "r-demo-9@10.0.0.9" }).length).toBeGreaterThan(0);
   const none = ["join", "commit", "down", "force-remove", "force-replace", "bucket-type-create", "nosuch"];
   for (const operation of none)
     expect(adminAsks({ schema: 1, node: "n", operation, args: {}, members: [] }, TASK, PLACE)).toBeUndefined();
@@ -291,6 +292,20 @@ describe("a dead node", () => {
     ).toEqual({
       type: "failed",
       detail: "Failed: r-demo-3@10.0.0.3 is up",
+    });
+  });
+
+  test("that is no node of the cluster is thrown out by its Erlang name, one that is a node never", () => {
+    const list = asks("remove-stranger", { member: "r-demo-9@10.0.0.9" });
+    const up = "Failed: r-demo-9@10.0.0.9 is up\nerror\n";
+    expect(said(list, [memberStatus("1 valid 68.7, 9 valid 31.3"), up])).toEqual([
+      "member-status: done r-demo-1@10.0.0.1, r-demo-9@10.0.0.9",
+      "down r-demo-9@10.0.0.9: failed Failed: r-demo-9@10.0.0.9 is up",
+    ]);
+    expect(list.length).toBe(asks("force-remove", { node: "r-demo-9" }).length);
+    expect(tell(asks("remove-stranger", { member: "r-demo-3@10.0.0.3" }), [DEAD]).end).toEqual({
+      type: "failed",
+      detail: 'r-demo-3@10.0.0.3 is node "r-demo-3": wanted a member that is none; remove the node instead',
     });
   });
 

@@ -32,13 +32,14 @@ export const OPERATIONS: readonly string[] = [
   "bucket-type-activate",
   "bucket-type-make",
   "cluster-clear",
+  "remove-stranger",
   "settle",
 ];
 
 /** The asks of an operation; undefined when there is none of that name or its `args` will not do. */
 export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): readonly Ask[] | undefined {
   const ring = new Ring(admin, task, place);
-  const { node = "", to = "", old = "", nodes = "", type = "", props = "{}" } = admin.args;
+  const { node = "", to = "", old = "", nodes = "", type = "", props = "{}", member = "" } = admin.args;
   switch (admin.operation) {
     case "join":
       return to === "" ? undefined : ring.join(to);
@@ -52,6 +53,8 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
       return node === "" ? undefined : ring.markDown(node);
     case "force-remove":
       return node === "" ? undefined : ring.forceRemove(node);
+    case "remove-stranger":
+      return member === "" ? undefined : ring.removeStranger(member);
     case "force-replace":
       return node === "" || old === "" ? undefined : ring.forceReplace(old, node);
     case "cluster-clear":
@@ -194,6 +197,14 @@ class Ring {
       ...this.#planAndCommit(({ action, nodes: [name = ""] }) => action === "force-remove" && isNode(name, node)),
       this.#gone(node, SHORT_MS),
     ];
+  }
+
+  /** Takes a dead member out that is none of the cluster's nodes, by its Erlang name. */
+  removeStranger(member: string): readonly Ask[] {
+    const known = this.#admin.members.find(({ node }) => isNode(member, node));
+    if (known === undefined) return this.forceRemove(member.split("@")[0] ?? "");
+    const detail = `${member} is node "${known.node}": wanted a member that is none; remove the node instead`;
+    return [this.members(`looking whose ${member} is`, SHORT_MS, () => failed(detail))];
   }
 
   /** `node` has been staged to join. */
