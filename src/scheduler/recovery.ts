@@ -95,7 +95,11 @@ function keepOutOrCallOff(draft: Draft, plan: PlanRecord): void {
   const old = nodes?.get(heir?.replaces?.node ?? "");
   if (heir === undefined || old === undefined) return;
   if (hasBegun(heir)) {
-    if (old.expelled !== true) draft.putNode({ ...old, expelled: true });
+    if (old.expelled === true) return;
+    draft.putNode({ ...old, expelled: true });
+    // What was to bring it back would wait for ever, and keep operators from other changes.
+    for (const other of activePlans(draft.state, plan.cluster))
+      if (other.kind === "recover" && other.steps.every(({ node }) => node === old.id)) abortPlan(draft, other);
     return;
   }
   if (old.phase !== "launching" && old.phase !== "starting" && old.phase !== "running") return;

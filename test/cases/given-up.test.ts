@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Command, Reply } from "../../src/scheduler/events.ts";
 import { endpointsOf } from "../../src/scheduler/endpoints.ts";
-import { BODY, offerOf, Scene } from "./scene.ts";
+import { adminOffer, BODY, offerOf, Scene } from "./scene.ts";
 
 function ask(scene: Scene, command: Command): Reply {
   const actions = scene.feed({ type: "command", id: 7, command });
@@ -275,4 +275,70 @@ test("a leave whose host is gone does not count as done: the plan ends, and the 
   expect(scene.actions.flatMap((action) => (action.type === "note" ? [action.text] : []))).toEqual([
     `Plan ${id} is aborted: node "${host}", which was to do "settle", is gone`,
   ]);
+});
+
+describe("a replacement", () => {
+  /** Four nodes that run; the data of node 2 is gone, and an operator has it replaced: its heir is the fifth. */
+  function replacing(): { readonly scene: Scene; readonly plan: string } {
+    const scene = new Scene();
+    scene.subscribe();
+    scene.create({ ...BODY, nodes: 4 });
+    for (const agent of ["a1", "a2", "a3", "a4"]) {
+      scene.nowMs += 60_000;
+      scene.offer(offerOf(agent));
+      for (const { taskId } of scene.launched()) scene.status(taskId, "TASK_RUNNING");
+    }
+    scene.status(scene.node(2).task?.taskId ?? "", "TASK_GONE", { source: "MASTER" });
+    const replaced = ask(scene, { type: "replaceNode", cluster: "demo", node: scene.node(2).id });
+    return { scene, plan: replaced.type === "accepted" ? replaced.plan : "" };
+  }
+
+  /** Lets the check of the plan, on node 1, be done. */
+  function checked({ scene, plan }: { readonly scene: Scene; readonly plan: string }): void {
+    scene.offer(adminOffer(scene, 1));
+    scene.status(scene.state.plans.get(plan)?.steps[0]?.task?.taskId ?? "", "TASK_FINISHED");
+    expect(scene.state.plans.get(plan)?.steps.map(({ status }) => status)).toEqual(["done", "pending", "pending"]);
+  }
+
+  test("is not begun beside another, for a node which looked whether that one's is dead", () => {
+    const { scene, plan } = replacing();
+    checked({ scene, plan });
+    scene.status(scene.node(1).task?.taskId ?? "", "TASK_GONE", { source: "MASTER" });
+    expect(ask(scene, { type: "replaceNode", cluster: "demo", node: scene.node(1).id })).toMatchObject({
+      type: "refused",
+      message: `Cannot change cluster "demo": plan "${plan}" is at work; wait for it, or abort it`,
+    });
+  });
+
+  test("that is given up after its heir has begun leaves no plan that wants the old node back", () => {
+    const { scene, plan } = replacing();
+    checked({ scene, plan });
+    scene.offer(offerOf("a5"));
+    expect(scene.node(5).phase).toBe("launching");
+    scene.feed({ type: "tick" });
+    ask(scene, { type: "abortPlan", plan });
+    expect(ask(scene, { type: "startNode", cluster: "demo", node: scene.node(2).id })).toMatchObject({
+      message: `Cannot start node "${scene.node(2).id}": its ring goes on without it; replace it, or force its removal`,
+    });
+    const open = [...scene.state.plans.values()].filter(({ status }) => status === "running");
+    expect(open.map(({ id }) => id)).toEqual([]);
+  });
+
+  test("of a node that its ring has let go is by one that is new to the ring", () => {
+    const { scene, plan } = replacing();
+    ask(scene, { type: "abortPlan", plan });
+    const removed = ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(2).id, force: true });
+    const removal = removed.type === "accepted" ? removed.plan : "";
+    scene.offer(adminOffer(scene, 1));
+    ask(scene, { type: "abortPlan", plan: removal });
+    // The end of the removal comes after the plan's: the node is kept, and out of its ring.
+    const task = scene.state.plans.get(removal)?.steps[0]?.task?.taskId ?? "";
+    scene.status(task, "TASK_FINISHED", { agentId: "a1" });
+    expect(scene.node(2).outside).toBe("left");
+    const replaced = ask(scene, { type: "replaceNode", cluster: "demo", node: scene.node(2).id });
+    const steps = scene.state.plans.get(replaced.type === "accepted" ? replaced.plan : "")?.steps;
+    expect(steps?.map(({ operation, type }) => operation ?? type)).toEqual(["removenode", "start", "release"]);
+    const heir = scene.nodes().at(-1);
+    expect(heir?.replaces).toEqual({ node: scene.node(2).id, rack: "rack1" });
+  });
 });

@@ -117,40 +117,6 @@ describe("a node whose agent an operator has marked as gone", () => {
     expect(scene.state.plans.get(PLAN)?.status).toBe("aborted");
     expect(steps(scene, "demo-replace-3")).toEqual(["check-replace 1 pending", "start 3 pending", "release 2 pending"]);
   });
-
-  test("is not replaced beside another, though it has once looked whether that one is dead", () => {
-    const scene = new Scene();
-    scene.subscribe();
-    scene.create({ ...BODY, nodes: 4 });
-    for (const number of [1, 2, 3, 4]) {
-      scene.offer(offerOf(`a${number}`));
-      say(scene, number, "TASK_RUNNING");
-    }
-    lose(scene, 2, "TASK_GONE_BY_OPERATOR");
-    const plan = [...scene.state.plans.values()].find(({ kind }) => kind === "replace");
-    if (plan === undefined) throw new Error("there is no replacement");
-    // As it is once the check on node 1 is done, and the heir waits for an offer.
-    const done = plan.steps.map((step) => (step.operation === undefined ? step : { ...step, status: "done" as const }));
-    scene.state = { ...scene.state, plans: new Map(scene.state.plans).set(plan.id, { ...plan, steps: done }) };
-    lose(scene, 1, "TASK_GONE_BY_OPERATOR");
-    expect(ask(scene, { type: "replaceNode", cluster: "demo", node: scene.node(1).id })).toMatchObject({
-      type: "refused",
-      message: `Cannot change cluster "demo": plan "${plan.id}" is at work; wait for it, or abort it`,
-    });
-  });
-
-  test("that its ring has let go already is replaced by a node that is new to the ring", () => {
-    const scene = new Scene().deployed();
-    lose(scene, 2, "TASK_GONE");
-    const cluster = scene.state.clusters.get("demo");
-    if (cluster === undefined) throw new Error("there is no cluster");
-    const nodes = new Map(cluster.nodes).set(scene.node(2).id, { ...scene.node(2), outside: "left" });
-    scene.state = { ...scene.state, clusters: new Map(scene.state.clusters).set("demo", { ...cluster, nodes }) };
-    const asked = ask(scene, { type: "replaceNode", cluster: "demo", node: scene.node(2).id });
-    const plan = asked.type === "accepted" ? asked.plan : "";
-    expect(steps(scene, plan)).toEqual(["removenode 1 pending", "start 4 pending", "release 2 pending"]);
-    expect(scene.node(4).replaces).toEqual({ node: scene.node(2).id, rack: "rack1" });
-  });
 });
 
 test("a node whose agent is gone before it ever ran stays lost; plan and doctor name the command that goes on", () => {

@@ -19,6 +19,8 @@ export class Caretaker {
   readonly #tries = new Map<string, number>();
   /** How often a command was not refused. */
   readonly #given = new Map<string, number>();
+  /** Nodes that plans have waited for in vain. */
+  readonly #awaited = new Set<string>();
   /** Since when plans are watched. */
   readonly #watched = new Map<string, number>();
 
@@ -66,17 +68,20 @@ export class Caretaker {
             ({ type, operation, status: open }) => open !== "done" && type !== "release" && operation !== "settle",
           ) === true,
     );
-    // Members first: those that never joined wait for them.
-    const isMember = ({ joined }: NodeRecord): number => (joined ? 0 : 1);
+    // First those that others were seen to wait for, then members: those that never joined wait for them.
+    const rank = ({ id, joined }: NodeRecord): number => (this.#awaited.has(id) ? 0 : joined ? 1 : 2);
     const deadForLong = kept.filter((node) => this.#isDeadForLong(node));
-    for (const dead of deadForLong.sort((a, b) => isMember(a) - isMember(b))) {
+    for (const dead of deadForLong.sort((a, b) => rank(a) - rank(b))) {
       const isHopeless = isBusy || this.#world.operator.hopeless.has(dead.id);
       const command = isHopeless ? undefined : this.#about(lastHeir(dead, nodes), kept.length);
       if (command !== undefined) return command;
     }
     const stuck = activePlans.find((id) => this.#isStuck(state, id));
     if (stuck !== undefined) {
-      for (const line of waitsOf(state, stuck, this.#world.nowMs)) this.#world.timeline.say(`operator: reads ${line}`);
+      for (const line of waitsOf(state, stuck, this.#world.nowMs)) {
+        this.#world.timeline.say(`operator: reads ${line}`);
+        for (const { id } of nodes) if (line.includes(`node "${id}"`)) this.#awaited.add(id);
+      }
       return { type: "abortPlan", plan: stuck };
     }
     const isOpen = activePlans.some((id) => state.plans.get(id)?.kind !== "recover");
@@ -97,8 +102,13 @@ export class Caretaker {
     return this.#world.nowMs - (this.#watched.get(key) ?? 0) > DEAD_MS;
   }
 
-  /** One too many is removed, another replaced; what cannot be replaced is removed by force. */
-  #about({ id, cluster }: NodeRecord, count: number): Command | undefined {
+  /**
+   * One too many is removed, another replaced; what cannot be replaced is removed by force. So is what never joined, when
+   * others wait for it: nobody has anything of it to take over.
+   */
+  #about({ id, cluster, joined }: NodeRecord, count: number): Command | undefined {
+    if (!joined && this.#awaited.has(id) && this.#try(`force ${id}`, 2))
+      return { type: "removeNode", cluster, node: id, force: true };
     const most = this.#world.operator.expected.get(cluster)?.most ?? count;
     const isReplaced = (this.#given.get(`replaceNode ${id}`) ?? 0) >= 3;
     if (count <= most && !isReplaced && this.#try(`replace ${id}`, 10))
@@ -118,21 +128,21 @@ export class Caretaker {
         this.#try(`start ${id}`, 20),
     );
     if (idle !== undefined) return { type: "startNode", cluster, node: idle.id };
+    // Its replacement was given up after its ring had been told to go on without it.
+    const expelled = nodes.find(({ expelled: isOut, phase }) => isOut === true && phase !== "running");
+    const instead = expelled === undefined ? undefined : this.#about(lastHeir(expelled, nodes), nodes.length);
+    if (instead !== undefined) return instead;
     if (recovers) return undefined;
-    const most = expected?.most ?? nodes.length;
-    // What is not needed is what serves least.
-    const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
-    if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 10))
-      return { type: "removeNode", cluster, node: spare.id, force: spare.phase !== "running" || !spare.healthy };
     const stranger = this.#stranger(cluster, nodes);
     if (stranger !== undefined) return stranger;
     const futile = nodes.find(({ id, phase }) => phase !== "running" && (this.#given.get(`startNode ${id}`) ?? 0) >= 3);
     const another = futile === undefined ? undefined : this.#about(futile, nodes.length);
     if (another !== undefined) return another;
-    // Its replacement was given up after its ring had been told to go on without it.
-    const expelled = nodes.find(({ expelled: isOut, phase }) => isOut === true && phase !== "running");
-    const instead = expelled === undefined ? undefined : this.#about(lastHeir(expelled, nodes), nodes.length);
-    if (instead !== undefined) return instead;
+    const most = expected?.most ?? nodes.length;
+    // What is not needed is what serves least.
+    const spare = [...nodes].reverse().find(({ id }) => ring?.serving(id) === undefined) ?? nodes.at(-1);
+    if (nodes.length > most && spare !== undefined && this.#try(`spare ${spare.id}`, 10))
+      return { type: "removeNode", cluster, node: spare.id, force: spare.phase !== "running" || !spare.healthy };
     const replaced = nodes.find(({ replacedBy }) =>
       nodes.some(({ id, place }) => id === replacedBy && place !== undefined),
     );
