@@ -51,9 +51,10 @@ function replyTo(draft: Draft, command: Command): Reply {
   if (cluster.record.goal === "removed")
     return conflict(`Cannot change cluster "${command.cluster}": it is being destroyed`);
   if (command.type === "destroyCluster") return destroyCluster(draft, cluster);
-  // Who starts a node need not wait for another that fails to come back.
+  // Who starts a node, or has one do something, need not wait for another that fails to come back.
+  const isBesideRecovery = command.type === "startNode" || command.type === "operate";
   const busy = activePlans(draft.state, command.cluster).find(
-    (plan) => !isWaitingReplacement(plan) && (plan.kind !== "recover" || command.type !== "startNode"),
+    (plan) => !isWaitingReplacement(plan) && !(plan.kind === "recover" && isBesideRecovery),
   );
   const forced = (command.type === "removeNode" && command.force) || command.type === "replaceNode";
   if (busy !== undefined && !forced) return atWork(command.cluster, busy);

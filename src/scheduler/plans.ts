@@ -95,9 +95,13 @@ function advancePlan(draft: Draft, plan: PlanRecord): void {
   if (done) draft.act({ type: "note", level: "info", text: `Plan ${plan.id} is done` });
 }
 
-/** An operation that nobody is there to do was not done: what comes after it, such as the end of a node, must not happen. */
-function isWithoutHost({ state }: Draft, { cluster }: PlanRecord, { type, status, node = "" }: Step): boolean {
-  return type === "admin" && status !== "done" && state.clusters.get(cluster)?.nodes.has(node) === false;
+/**
+ * An operation that nobody is there to do was not done: what comes after it, such as the end of a node, must not happen. A
+ * rolling plan only passes over nodes that are gone.
+ */
+function isWithoutHost({ state }: Draft, plan: PlanRecord, { type, status, node = "" }: Step): boolean {
+  const isDue = type === "admin" && status !== "done" && !isRolling(plan);
+  return isDue && state.clusters.get(plan.cluster)?.nodes.has(node) === false;
 }
 
 /** Whether a step waits for others of its plan. */
@@ -126,7 +130,7 @@ function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["statu
       return current.status;
     case "admin":
       // Offers, and what Mesos says of its task, take it further.
-      return current.status;
+      return node === undefined ? "done" : current.status;
     case "release":
       return node === undefined || releaseNode(draft, node) ? "done" : "running";
     case "forget":

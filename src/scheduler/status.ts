@@ -174,14 +174,15 @@ function ended(draft: Draft, node: NodeRecord, status: TaskStatus): void {
  * updates go with an agent that is rebooted.
  */
 function isUntouched({ state, source, reason }: TaskStatus): boolean {
-  if (source === "MASTER") return state === "TASK_DROPPED" || state === "TASK_ERROR";
+  // By a reconciliation the master passes on what an agent has said, also of a task that ran before the agent forgot it.
+  if (source === "MASTER") return reason !== "RECONCILIATION" && (state === "TASK_DROPPED" || state === "TASK_ERROR");
   return reason === "CONTAINER_LAUNCH_FAILED" || reason === "TASK_KILLED_DURING_LAUNCH";
 }
 
 /** Whether the launch that made the place was not carried out, so that nothing of the node can be there. */
-function neverTook({ joined, unheard, task, place }: NodeRecord, { state, source }: TaskStatus): boolean {
+function neverTook({ joined, unheard, task, place }: NodeRecord, { state, source, reason }: TaskStatus): boolean {
   // Reservation and executor of one launch have the same id: at a place from an earlier one there may be data.
   const isFirst = task !== undefined && task.executor.executorId === place?.reservation;
   const isUntaken = state === "TASK_DROPPED" || state === "TASK_ERROR";
-  return !joined && unheard === true && isFirst && isUntaken && source === "MASTER";
+  return !joined && unheard === true && isFirst && isUntaken && source === "MASTER" && reason !== "RECONCILIATION";
 }

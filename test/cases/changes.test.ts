@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { AdminTask } from "../../src/databases/node.ts";
 import { planView } from "../../src/scheduler/views.ts";
-import { adminOffer, ask, BODY, nodeTaskOf, offerOf, pass, Scene, steps } from "./scene.ts";
+import { adminOffer, ask, BODY, nodeTaskOf, offerOf, pass, settled, Scene, steps } from "./scene.ts";
 
 describe("a rolling restart", () => {
   test("drains, stops and starts one node after the other, each on its own volume", () => {
@@ -14,6 +14,7 @@ describe("a rolling restart", () => {
     });
     for (const number of [1, 2, 3]) {
       const node = scene.node(number);
+      settled(scene, number);
       expect(scene.actions.filter(({ type }) => type === "kill")).toEqual([]);
       expect(scene.node(number).drainUntilMs).toBe(scene.nowMs + 10_000);
       pass(scene, 10_000);
@@ -37,6 +38,7 @@ describe("a rolling restart", () => {
     const scene = new Scene().deployed();
     const node = scene.node(2);
     ask(scene, { type: "restartNode", cluster: "demo", node: node.id });
+    settled(scene, 2);
     const saved = scene.actions.find((action) => action.type === "save" && action.path === `endpoints/${node.id}`);
     expect(saved?.type === "save" ? (saved.record as { state: string }).state : undefined).toBe("draining");
     pass(scene, 10_000);
@@ -46,6 +48,7 @@ describe("a rolling restart", () => {
   test("goes on after the scheduler was killed in the middle", () => {
     const before = new Scene().deployed();
     ask(before, { type: "restartCluster", cluster: "demo" });
+    settled(before, 1);
     pass(before, 10_000);
     const scene = before.restarted();
     scene.subscribe();
@@ -68,6 +71,7 @@ describe("changing a cluster", () => {
       cluster: "demo",
     });
     expect(scene.state.clusters.get("demo")?.record.config).toBe(2);
+    settled(scene, 1);
     pass(scene, 10_000);
     const node = scene.node(1);
     scene.status(node.task?.taskId ?? "", "TASK_KILLED");

@@ -27,6 +27,10 @@ describe("a node whose RUNNING was never heard", () => {
   test.each<readonly [string, Partial<TaskStatus> & Pick<TaskStatus, "state">]>([
     ["rebooted with its agent", { state: "TASK_DROPPED", source: "AGENT", reason: "RECONCILIATION" }],
     ["gone with its agent's memory", { state: "TASK_GONE", source: "MASTER", reason: "RECONCILIATION" }],
+    [
+      "rebooted with its agent, as the master tells later",
+      { state: "TASK_DROPPED", source: "MASTER", reason: "RECONCILIATION" },
+    ],
     ["killed with its executor", { state: "TASK_FAILED", source: "AGENT", reason: "EXECUTOR_TERMINATED" }],
     ["failed by its own word", { state: "TASK_FAILED", source: "EXECUTOR" }],
   ])("and that is %s has to find its marker again", (_, { state, ...more }) => {

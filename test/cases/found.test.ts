@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { brokenInvariants } from "../../src/scheduler/invariants.ts";
 import type { PlanRecord } from "../../src/scheduler/state.ts";
 import { planView } from "../../src/scheduler/views.ts";
-import { BODY, offerOf, Scene } from "./scene.ts";
+import { BODY, offerOf, Scene, settled } from "./scene.ts";
 
 test("a plan whose last step is an admin task ends with it", () => {
   const scene = new Scene().deployed();
@@ -65,12 +65,13 @@ test("offers whose answer was lost on the way are declined again, once, with the
 test("a rolling restart stops no node while another is away, and says so", () => {
   const scene = new Scene().deployed();
   scene.feed({ type: "command", id: 7, command: { type: "restartCluster", cluster: "demo" } });
+  settled(scene, 1);
   scene.status(scene.node(3).task?.taskId ?? "", "TASK_FAILED");
   scene.nowMs += 60_000;
   scene.feed({ type: "tick" });
   expect(scene.actions.filter(({ type }) => type === "kill")).toEqual([]);
   const plan = scene.state.plans.get("demo-restart-2");
-  expect(plan === undefined ? undefined : planView(scene.state, plan, scene.nowMs).steps[0]?.waitsFor).toEqual([
+  expect(plan === undefined ? undefined : planView(scene.state, plan, scene.nowMs).steps[1]?.waitsFor).toEqual([
     { check: "node ringmaster-demo-3", found: "down", wanted: "every other member serves while one is restarted" },
   ]);
   const node = scene.node(3);
@@ -273,6 +274,7 @@ test("a second launch of one node breaks an invariant", () => {
 test("a rolling restart stops no node before Mesos has told about the others, after the scheduler was away", () => {
   const before = new Scene().deployed();
   before.feed({ type: "command", id: 7, command: { type: "restartCluster", cluster: "demo" } });
+  settled(before, 1);
   const scene = before.restarted();
   scene.nowMs += 60_000;
   scene.feed({ type: "tick" });

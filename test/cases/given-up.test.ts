@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Command, Reply } from "../../src/scheduler/events.ts";
 import { endpointsOf } from "../../src/scheduler/endpoints.ts";
-import { adminOffer, BODY, offerOf, Scene } from "./scene.ts";
+import { adminOffer, BODY, offerOf, Scene, settled } from "./scene.ts";
 
 function ask(scene: Scene, command: Command): Reply {
   const actions = scene.feed({ type: "command", id: 7, command });
@@ -42,6 +42,7 @@ describe("a node that drains", () => {
   test("serves again when its plan is aborted", () => {
     const scene = new Scene().deployed();
     ask(scene, { type: "restartNode", cluster: "demo", node: scene.node(2).id });
+    settled(scene, 2);
     expect(endpointStates(scene)).toEqual(["serving", "draining", "serving"]);
     ask(scene, { type: "abortPlan", plan: "demo-restart-2" });
     expect(endpointStates(scene)).toEqual(["serving", "serving", "serving"]);
@@ -53,6 +54,7 @@ describe("a node that drains", () => {
   test("serves again while it must not be stopped, since another member is away", () => {
     const scene = new Scene().deployed();
     ask(scene, { type: "restartNode", cluster: "demo", node: scene.node(2).id });
+    settled(scene, 2);
     scene.status(scene.node(3).task?.taskId ?? "", "TASK_FAILED");
     expect(endpointStates(scene)).toEqual(["serving", "serving"]);
   });

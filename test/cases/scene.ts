@@ -205,6 +205,13 @@ export function adminOffer(scene: Scene, number: number): Offer {
   return { ...whole, resources };
 }
 
+/** The node says that its ring is whole, which a rolling restart asks of it before it stops it. */
+export function settled(scene: Scene, number: number): void {
+  scene.offer(adminOffer(scene, number));
+  const [admin] = scene.launched();
+  scene.status(admin?.taskId ?? "", "TASK_FINISHED", { agentId: scene.node(number).place?.agentId ?? "" });
+}
+
 /** Time passes, with a tick at its end. */
 export function pass(scene: Scene, ms: number): void {
   scene.nowMs += ms;

@@ -119,6 +119,8 @@ export class Caretaker {
   #whenIdle(cluster: string, nodes: readonly NodeRecord[], recovers: boolean): Command | undefined {
     const ring = this.#world.rings.get(cluster);
     const expected = this.#world.operator.expected.get(cluster);
+    const stranger = this.#stranger(cluster, nodes);
+    if (stranger !== undefined) return stranger;
     const idle = nodes.find(
       ({ id, phase, outside, expelled }) =>
         (phase === "waiting" || phase === "stopped" || phase === "down") &&
@@ -133,8 +135,6 @@ export class Caretaker {
     const instead = expelled === undefined ? undefined : this.#about(lastHeir(expelled, nodes), nodes.length);
     if (instead !== undefined) return instead;
     if (recovers) return undefined;
-    const stranger = this.#stranger(cluster, nodes);
-    if (stranger !== undefined) return stranger;
     const futile = nodes.find(({ id, phase }) => phase !== "running" && (this.#given.get(`startNode ${id}`) ?? 0) >= 3);
     const another = futile === undefined ? undefined : this.#about(futile, nodes.length);
     if (another !== undefined) return another;

@@ -280,6 +280,27 @@ describe("check-replace", () => {
   });
 });
 
+test("settle waits until every member is up and nobody comes or goes", () => {
+  const [only, ...more] = asks("settle");
+  const ring = (change: Readonly<Record<string, Json>> = {}): Part => ({
+    value: {
+      UnreachableNodesWithPort: [],
+      JoiningNodesWithPort: [],
+      LeavingNodesWithPort: [],
+      MovingNodesWithPort: [],
+      ...change,
+    },
+  });
+  expect(more).toEqual([]);
+  expect(verdict(only, ring())).toEqual({ type: "done", detail: "every member is up" });
+  const away = { UnreachableNodesWithPort: ["10.0.0.1:7000"], JoiningNodesWithPort: ["10.0.0.4:7000"] };
+  expect(verdict(only, ring(away))).toEqual({
+    type: "again",
+    afterMs: 2000,
+    detail: "not at rest: 10.0.0.1:7000 (down), 10.0.0.4:7000 (changing)",
+  });
+});
+
 describe("remove-stranger", () => {
   test("takes a member out that is no node of the cluster, by the name that the ring has for it", () => {
     const [find, remove, wait] = onDead(

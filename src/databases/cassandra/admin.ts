@@ -35,6 +35,8 @@ export function adminAsks(admin: AdminTask, task: NodeTask, place: Place): reado
   switch (admin.operation) {
     case "decommission":
       return [...(force === "true" ? [] : [listKeyspaces(ask), checkReplicas(task, ask)]), ...leave(ask)];
+    case "settle":
+      return [settle(ask)];
     case "removenode":
       return removeNode(admin, ask);
     case "remove-stranger":
@@ -68,6 +70,24 @@ function allDone(answer: Answer): Verdict {
   return bad.length > 0
     ? { type: "failed", detail: bad.join("; ") }
     : { type: "done", detail: `keyspaces: ${read.length}` };
+}
+
+/** Waits until every member is up, as this node sees it, and nobody comes or goes. */
+function settle(ask: Asking): Ask {
+  const changing = ["JoiningNodesWithPort", "LeavingNodesWithPort", "MovingNodesWithPort"];
+  return {
+    say: "looking whether the ring is whole",
+    question: ask([readOf(STORAGE, ["UnreachableNodesWithPort", ...changing])], SHORT_MS),
+    read: looking(({ storage }) => {
+      const open = Object.entries({ down: ["UnreachableNodesWithPort"], changing }).flatMap(([what, names]) =>
+        names.flatMap((name) => listOf(storage[name]).map((endpoint) => `${endpoint} (${what})`)),
+      );
+      return open.length === 0
+        ? { type: "done", detail: "every member is up" }
+        : again(`not at rest: ${[...new Set(open)].join(", ")}`);
+    }),
+    patienceMs: SOON_MS,
+  };
 }
 
 /**

@@ -30,14 +30,16 @@ test("new nodes have no order here: mayStart gives them one", () => {
   expect(steps({ type: "add", nodes })).toEqual(["0 start n1 after -", "1 start n2 after -", "2 start n3 after -"]);
 });
 
-test("a restart goes from node to node", () => {
-  expect(steps({ type: "restart", nodes })).toEqual([
-    "0 stop n1 after -",
-    "1 start n1 after 0",
-    "2 stop n2 after 1",
-    "3 start n2 after 2",
-    "4 stop n3 after 3",
-    "5 start n3 after 4",
+test("a restart goes from node to node, those that are down first; the others see before that their ring is whole", () => {
+  expect(steps({ type: "restart", nodes }, "VAV")).toEqual([
+    "0 stop n2 after -",
+    "1 start n2 after 0",
+    "2 settle n1 after 1",
+    "3 stop n1 after 2",
+    "4 start n1 after 3",
+    "5 settle n3 after 4",
+    "6 stop n3 after 5",
+    "7 start n3 after 6",
   ]);
 });
 

@@ -3,8 +3,7 @@ import type { Change, Moved, StepSketch } from "../database.ts";
 import type { Member } from "../node.ts";
 
 /**
- * New nodes have no order here: `mayStart` lets one join at a time. A restart goes from node to node, each after the one
- * before it has started. A leave streams a node's data to the others, so only one node leaves at a time; the process of a
+ * New nodes have no order here: `mayStart` lets one join at a time. A leave streams a node's data to the others, so only one node leaves at a time; the process of a
  * node that has left goes on living and is stopped by us.
  */
 export function planChange(change: Change, members: readonly Member[]): readonly StepSketch[] {
@@ -12,10 +11,7 @@ export function planChange(change: Change, members: readonly Member[]): readonly
     case "add":
       return change.nodes.map((node) => ({ type: "start", node, after: [] }));
     case "restart":
-      return change.nodes.flatMap((node, index): readonly StepSketch[] => [
-        { type: "stop", node, after: index === 0 ? [] : [2 * index - 1] },
-        { type: "start", node, after: [2 * index] },
-      ]);
+      return planRestart(change.nodes, members);
     case "leave":
       return change.nodes.flatMap((node, index): readonly StepSketch[] => [
         { type: "admin", node, operation: "decommission", args: {}, after: index === 0 ? [] : [3 * index - 1] },
@@ -27,6 +23,25 @@ export function planChange(change: Change, members: readonly Member[]): readonly
     case "forceRemove":
       return planForceRemove(change.node, members);
   }
+}
+
+/**
+ * One after the other, those that are down first. Each that serves looks itself whether its ring is whole before it goes down:
+ * Mesos may tell of another's end minutes late.
+ */
+function planRestart(nodes: readonly string[], members: readonly Member[]): readonly StepSketch[] {
+  const isServing = (id: string): boolean => members.some(({ node, state }) => node === id && state === "serving");
+  const steps: StepSketch[] = [];
+  const add = (step: Omit<StepSketch, "after">): void => {
+    steps.push({ ...step, after: steps.length === 0 ? [] : [steps.length - 1] });
+  };
+  const down = nodes.filter((node) => !isServing(node));
+  for (const node of [...down, ...nodes.filter(isServing)]) {
+    if (isServing(node)) add({ type: "admin", node, operation: "settle", args: {} });
+    add({ type: "stop", node });
+    add({ type: "start", node });
+  }
+  return steps;
 }
 
 /**
