@@ -168,7 +168,9 @@ export class Ring {
   #isDead(): boolean {
     const volumes = new Set(this.#world.agents.flatMap((agent) => [...agent.volumes.values()]));
     const { givenUp } = this.#world.checks;
-    return [...this.members].every(([node, volume]) => givenUp.has(node) || !volumes.has(volume) || !volume.hasFiles);
+    // One that was given up and lives is perhaps taken back: its replacement is called off.
+    const isGivenUp = (node: string): boolean => givenUp.has(node) && !this.processes.has(node);
+    return [...this.members].every(([node, volume]) => isGivenUp(node) || !volumes.has(volume) || !volume.hasFiles);
   }
 
   #found(process: DatabaseProcess): void {

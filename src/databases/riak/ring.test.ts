@@ -156,7 +156,12 @@ describe("the steps", () => {
       "Cannot replace r-demo-1: found none of r-demo-2 serving, wanted one",
     );
     expect(() => plan("VA", { type: "leave", nodes: [id(1)] })).toThrow(
-      "Cannot let r-demo-1 leave: found no other member that serves",
+      "Cannot let r-demo-1 leave: found no other that serves in the ring",
+    );
+    // One beside the ring knows nothing of it, and would say that the leave is done.
+    const beside = ring("VV").map((member) => (member.node === id(2) ? { ...member, outside: true as const } : member));
+    expect(() => planFor({ type: "leave", nodes: [id(1)] }, SPEC, beside)).toThrow(
+      "found no other that serves in the ring",
     );
     expect(() => plan("AA", { type: "forceRemove", node: id(1) })).toThrow("Cannot remove r-demo-1");
     expect(plan("A", { type: "forceRemove", node: id(1) })).toEqual(["0 release 1 after -"]);

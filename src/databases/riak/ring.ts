@@ -100,11 +100,15 @@ function planAdd(steps: Steps, nodes: readonly string[], members: readonly Membe
   steps.admin(host, "settle", {}, [last]);
 }
 
-/** One after the other: each hands its partitions to those that stay. */
+/**
+ * One after the other: each hands its partitions to those that stay. One beside the ring would say that all is done, and the
+ * last member of the ring would go with everything it has.
+ */
 function planLeave(steps: Steps, nodes: readonly string[], members: readonly Member[]): void {
   let last: number | undefined;
-  const host = servingMember(members, nodes);
-  if (host === undefined) throw new Error(`Cannot let ${nodes.join(", ")} leave: found no other member that serves`);
+  const host = servingMember(members.filter(isInside), nodes);
+  if (host === undefined)
+    throw new Error(`Cannot let ${nodes.join(", ")} leave: found no other that serves in the ring`);
   for (const node of nodes) {
     const settled = steps.admin(host, "settle", {}, last === undefined ? [] : [last]);
     const left = steps.admin(host, "leave", { node }, [settled]);
