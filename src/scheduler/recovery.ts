@@ -8,6 +8,9 @@ import { abortPlan, beginPlan, isBlocked, step, stepsOf } from "./plans.ts";
 import { isWaitingReplacement, replaceDueMs, replaceReasons } from "./replace.ts";
 import { activePlans, runningPlans, type NodeRecord, type PlanRecord, type Step } from "./state.ts";
 
+/** How old Mesos' word on a node that is out of sight may be when its replacement begins. */
+const FRESH_MS = 60_000;
+
 /**
  * Makes sure that some plan brings the node back: the one that is at it, or one of its own. A plan whose steps for the node
  * wait for others is not at it: those others may wait for the node.
@@ -75,6 +78,12 @@ function advanceWaiting(draft: Draft, plan: PlanRecord): void {
   // A new subscription gives the agents their time anew.
   if (draft.nowMs < dueMs) return;
   if (!draft.state.connected || replaceReasons(draft.state, cluster, plan, old).length > 0) return;
+  if (old.task !== undefined && draft.nowMs > (first.startedMs ?? -Infinity) + FRESH_MS) {
+    // Mesos does not say that a lost agent is back without the task: so it is asked, and the answer waited for.
+    draft.putPlan({ ...plan, steps: plan.steps.with(0, { ...first, startedMs: draft.nowMs }) });
+    const unreconciled = new Set(draft.state.unreconciled).add(old.task.taskId);
+    return draft.set({ unreconciled, reconcile: { attempt: 0, nextMs: draft.nowMs } });
+  }
   const heir = makeHeir(draft, cluster, old);
   const members = membersOf(draft.state.clusters.get(plan.cluster) ?? cluster);
   const asked = { type: "replace", node: heir.id, old: old.id, byItself: true } as const;

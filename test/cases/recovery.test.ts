@@ -142,7 +142,26 @@ test("a node whose agent is gone before it ever ran stays lost; plan and doctor 
   });
 });
 
+/** The time of node 2 is over, and Mesos says, asked again, that it is out of sight still. */
+function overdue(scene: Scene): void {
+  pass(scene, HOUR_MS);
+  expect(scene.actions).toContainEqual({ type: "reconcile", tasks: [{ taskId: taskOf(scene, 2), agentId: "a2" }] });
+  say(scene, 2, "TASK_UNREACHABLE", { source: "MASTER", reason: "RECONCILIATION" });
+}
+
 describe("a node whose agent is out of sight", () => {
+  test("starts on its volume when Mesos says, asked before the replacement begins, that its agent is back without it", () => {
+    const scene = new Scene().deployed();
+    lose(scene, 2, "TASK_UNREACHABLE");
+    pass(scene, HOUR_MS);
+    expect(waits(scene)).toEqual(["reconciliation: 1 tasks of unknown state (Mesos' word on every task)"]);
+    say(scene, 2, "TASK_GONE", { source: "MASTER", reason: "RECONCILIATION" });
+    expect(scene.phases()).toEqual({ 1: "running", 2: "down", 3: "running" });
+    scene.offer(scene.ownOffer(scene.node(2)));
+    expect(scene.launched().map(({ taskId }) => taskId.split(".")[0])).toEqual(["ringmaster-demo-2"]);
+    expect(scene.state.plans.get(PLAN)?.status).toBe("aborted");
+  });
+
   test("is replaced after --permanent-after, though the scheduler was restarted meanwhile", () => {
     const before = new Scene().deployed();
     lose(before, 2, "TASK_UNREACHABLE");
@@ -156,6 +175,7 @@ describe("a node whose agent is out of sight", () => {
     const plan = "demo-replace-11";
     expect(waits(scene, plan)).toEqual(["Mesos: no connection to a leading master (a subscription)"]);
     reconcile(scene, { 2: "TASK_UNREACHABLE" });
+    say(scene, 2, "TASK_UNREACHABLE", { source: "MASTER", reason: "RECONCILIATION" });
     expect(steps(scene, plan).slice(0, 2)).toEqual(["replace 2 done", "check-replace 1 pending"]);
   });
 
@@ -168,7 +188,7 @@ describe("a node whose agent is out of sight", () => {
     expect(scene.state.plans.has(PLAN)).toBe(false);
 
     lose(scene, 2, "TASK_UNREACHABLE");
-    pass(scene, HOUR_MS);
+    overdue(scene);
     check(scene);
     expect(scene.phases()).toEqual({ 1: "running", 2: "unreachable", 3: "running", 4: "waiting" });
     say(scene, 2, "TASK_RUNNING");
@@ -177,14 +197,14 @@ describe("a node whose agent is out of sight", () => {
     expect(killed(scene)).toEqual([]);
     // The next time is another matter.
     lose(scene, 2, "TASK_UNREACHABLE");
-    pass(scene, HOUR_MS);
+    overdue(scene);
     expect(scene.phases()).toEqual({ 1: "running", 2: "unreachable", 3: "running", 5: "waiting" });
   });
 
   test("is killed at once when it shows up after its replacement has begun, also by the next scheduler", () => {
     const before = new Scene().deployed();
     lose(before, 2, "TASK_UNREACHABLE");
-    pass(before, HOUR_MS);
+    overdue(before);
     check(before);
     before.offer(offerOf("a4"));
     say(before, 4, "TASK_STARTING");
@@ -211,7 +231,7 @@ describe("a node whose agent is out of sight", () => {
     const scene = new Scene().deployed();
     const node = scene.node(2);
     lose(scene, 2, "TASK_UNREACHABLE");
-    pass(scene, HOUR_MS);
+    overdue(scene);
     check(scene);
     scene.offer(offerOf("a4"));
     say(scene, 4, "TASK_RUNNING");
