@@ -243,7 +243,8 @@ function replaceNode(draft: Draft, cluster: ClusterState, old: NodeRecord): Repl
     );
   const other = otherSwap(draft, cluster, old);
   if (other !== undefined) return atWork(old.cluster, other);
-  const asked = { type: "replace", node: old.id, old: old.id, byItself: false } as const;
+  const known = heirOf(cluster, old);
+  const asked = { type: "replace", node: known?.id ?? old.id, old: old.id, byItself: false } as const;
   const no = refusal(cluster, asked);
   if (no !== undefined) return no;
   abortPlansOf(draft, old);

@@ -343,4 +343,23 @@ describe("a replacement", () => {
     const heir = scene.nodes().at(-1);
     expect(heir?.replaces).toEqual({ node: scene.node(2).id, rack: "rack1" });
   });
+
+  test("that begins again with the heir there is needs another member to serve besides it", () => {
+    const scene = riakRing();
+    const old = { type: "replaceNode", cluster: "demo", node: scene.node(3).id } as const;
+    scene.status(scene.node(3).task?.taskId ?? "", "TASK_GONE", { source: "MASTER" });
+    const first = ask(scene, old);
+    const plan = first.type === "accepted" ? first.plan : "";
+    const host = scene.state.plans.get(plan)?.steps[0]?.node === scene.node(1).id ? 1 : 2;
+    scene.offer(adminOffer(scene, host));
+    scene.status(scene.state.plans.get(plan)?.steps[0]?.task?.taskId ?? "", "TASK_FINISHED");
+    scene.offer(offerOf("a4"));
+    scene.status(scene.node(4).task?.taskId ?? "", "TASK_RUNNING");
+    ask(scene, { type: "abortPlan", plan });
+    for (const number of [1, 2]) scene.status(scene.node(number).task?.taskId ?? "", "TASK_FAILED");
+    expect(ask(scene, old)).toMatchObject({
+      type: "refused",
+      message: `Cannot replace ${old.node}: found none of ringmaster-demo-1, ringmaster-demo-2 serving, wanted one`,
+    });
+  });
 });

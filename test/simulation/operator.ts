@@ -111,6 +111,8 @@ export class Operator {
         return;
       }
       given?.();
+      if (command.type === "replaceNode") checks.replaced.add(command.node);
+      else for (const node of givenUp) checks.replaced.delete(node);
       if (command.type === "destroyCluster") this.destroyed.add(command.cluster);
       else this.#harm(givenUp);
       if (outcome.type === "accepted" && command.type === "replaceNode")

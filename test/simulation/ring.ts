@@ -37,7 +37,8 @@ export type DatabaseProcess = {
   readonly exit: (how: string) => void;
 };
 
-type Write = { version: number; harm: number };
+/** `harm`: ids of the volumes whose copy is gone for good, and of the copy that never was made. */
+type Write = { readonly version: number; readonly harm: Set<string> };
 
 export class Ring {
   readonly name: string;
@@ -60,7 +61,7 @@ export class Ring {
   #handoffUntilMs = 0;
   /** Of Riak: nobody is left of the ring, and which of the nodes beside it will be the first of a new one is open. */
   #isOpen = false;
-  /** The last acknowledged write of each key, and how many of its copies fate has taken since. */
+  /** The last acknowledged write of each key, and which of its copies are gone since. */
   readonly #writes = new Map<number, Write>();
   /** Since when members do not serve. */
   readonly #awayMs = new Map<string, number>();
@@ -167,9 +168,8 @@ export class Ring {
   /** Whether no member can or shall ever come back: their volumes are gone, or an operator has given them up. */
   #isDead(): boolean {
     const volumes = new Set(this.#world.agents.flatMap((agent) => [...agent.volumes.values()]));
-    const { givenUp } = this.#world.checks;
-    // One that was given up and lives is perhaps taken back: its replacement is called off.
-    const isGivenUp = (node: string): boolean => givenUp.has(node) && !this.processes.has(node);
+    const { givenUp, replaced } = this.#world.checks;
+    const isGivenUp = (node: string): boolean => givenUp.has(node) && !(replaced.has(node) && this.processes.has(node));
     return [...this.members].every(([node, volume]) => isGivenUp(node) || !volumes.has(volume) || !volume.hasFiles);
   }
 
@@ -246,7 +246,10 @@ export class Ring {
   /** A dead member is out of the ring for good. */
   #dropMember(node: string): void {
     const volume = this.members.get(node);
-    if (volume !== undefined) volume.isReplaced = true;
+    if (volume !== undefined) {
+      volume.isReplaced = true;
+      this.harmed(volume);
+    }
     this.#setMember(node, undefined);
     this.removed.add(node);
   }
@@ -274,19 +277,20 @@ export class Ring {
     if (live.length < Math.floor(replicas.length / 2) + 1) return;
     const version = (this.#writes.get(key)?.version ?? 0) + 1;
     for (const { volume } of live) volume.data.set(key, version);
-    this.#writes.set(key, { version, harm: COPIES - live.length > 1 ? 1 : 0 });
+    this.#writes.set(key, { version, harm: new Set(COPIES - live.length > 1 ? ["never made"] : []) });
   }
 
   /** Copies on a volume are gone by fate or by an operator's will. */
   harmed(volume: Volume): void {
-    for (const [key, write] of this.#writes) if ((volume.data.get(key) ?? 0) >= write.version) write.harm += 1;
+    for (const [key, { version, harm }] of this.#writes)
+      if ((volume.data.get(key) ?? 0) >= version) harm.add(volume.id);
   }
 
   /** All nodes serve: what was acknowledged is there, unless fate took more copies than the ring bears. */
   checkWrites(): void {
     for (const [key, { version, harm }] of this.#writes) {
       const found = Math.max(0, ...this.#replicas(key).map((node) => this.serving(node)?.volume.data.get(key) ?? 0));
-      if (found < version && harm < 2)
+      if (found < version && harm.size < 2)
         this.#world.checks.fail(
           "lost write",
           `key ${key} of "${this.name}" was acknowledged at version ${version}, found ${found}`,
@@ -452,6 +456,8 @@ export class Ring {
   #replace(old: string, node: string): Verdict {
     if (this.members.has(node)) return { type: "done", detail: "replaced" };
     if (!this.#staged.has(node)) return { type: "failed", detail: `${node} is not staged to join` };
+    if (this.processes.get(node)?.state !== "serving")
+      return { type: "again", afterMs: 3000, detail: `${node} does not answer` };
     const marked = this.#remove(old);
     if (marked.type !== "done") return marked;
     this.#join(node);
