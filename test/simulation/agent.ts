@@ -232,6 +232,11 @@ export class Agent {
     if (container.tasks.size === 0) this.executorEnded(container, "unused");
   }
 
+  /** Operators of Mesos want the agent empty. */
+  killAll(): void {
+    for (const { tasks } of [...this.containers.values()]) for (const taskId of [...tasks.keys()]) this.kill(taskId);
+  }
+
   /** An executor's update: kept, acknowledged to it, then sent on in its turn. */
   updated(container: Container, update: ExecutorUpdate): void {
     const process = container.process;
@@ -253,6 +258,7 @@ export class Agent {
       agentId: this.id,
       ...(message === undefined ? {} : { message }),
       ...(healthy === undefined ? {} : { healthy }),
+      ...(state === "TASK_KILLED" && this.#world.maintenance.isDrained(this.id) ? { reason: "AGENT_DRAINING" } : {}),
     });
   }
 

@@ -77,7 +77,11 @@ export class Allocator {
       () => {
         this.#allocating = false;
         if (this.suppressed) return;
-        const offers = this.#source.agents().flatMap((known) => (known.connected ? (this.#offer(known) ?? []) : []));
+        const offers = this.#source
+          .agents()
+          .flatMap((known) =>
+            known.connected && !this.#world.maintenance.isDrained(known.id) ? (this.#offer(known) ?? []) : [],
+          );
         if (offers.length === 0) return;
         this.#world.timeline.say(
           `master: offers ${offers.map(({ id, hostname }) => `${id} of ${hostname}`).join(", ")}`,
@@ -100,7 +104,11 @@ export class Allocator {
     const offerId = `o${this.#world.nextId()}`;
     this.offers.set(offerId, { agentId: id, bag: free, sentMs: this.#world.nowMs });
     const allocated = resources.map((resource) => ({ ...resource, allocatedTo: "ringmaster" }));
-    return { id: offerId, agentId: id, hostname: agent.hostname, attributes: agent.attributes, resources: allocated };
+    const unavailability = this.#world.maintenance.spanOf(id);
+    return {
+      ...{ id: offerId, agentId: id, hostname: agent.hostname, attributes: agent.attributes, resources: allocated },
+      ...(unavailability === undefined ? {} : { unavailability }),
+    };
   }
 
   rescindAll(isMeant: (offer: OpenOffer) => boolean): void {

@@ -36,13 +36,18 @@ const STRIKES = {
   "orphan appears": 0.5,
 } as const;
 
+/** Weights of what operators of Mesos do now and then. */
+const PLANNED = { maintenance: 2, "agent drained": 1 } as const;
+
 export type FaultChance = keyof typeof CHANCES;
 export type Strike = keyof typeof STRIKES;
-export type FaultKind = FaultChance | Strike | "operator";
+export type Planned = keyof typeof PLANNED;
+export type FaultKind = FaultChance | Strike | Planned | "operator";
 
 export const FAULT_KINDS: readonly FaultKind[] = [
   ...(Object.keys(CHANCES) as FaultChance[]),
   ...(Object.keys(STRIKES) as Strike[]),
+  ...(Object.keys(PLANNED) as Planned[]),
   "operator",
 ];
 
@@ -57,8 +62,11 @@ export class Faults {
   /** Between two commands of operators, on average. */
   readonly commandMs: number;
 
+  /** Between two acts of Mesos' operators, on average; 0: there are none. */
+  readonly plannedMs: number;
+
   /** `without`: kinds that are left out, to see whether a failure needs them. */
-  constructor(seed: number, without: ReadonlySet<FaultKind>) {
+  constructor(seed: number, without: ReadonlySet<FaultKind>, hasPlanned: boolean) {
     this.#seed = seed;
     const swarm = new Chance(seed, "swarm");
     // One seed in ten has no faults at all: what fails there needs none.
@@ -69,6 +77,12 @@ export class Faults {
       this.#rates.set(kind as FaultKind, isLeftOut ? 0 : rate);
     }
     this.strikeMs = [10_000, 30_000, 60_000, 180_000][swarm.between(0, 3)] ?? 30_000;
+    // Drawn apart: a seed without them plays as it did before there were any.
+    const planned = new Chance(seed, "swarm of Mesos' operators");
+    this.plannedMs =
+      calm || !hasPlanned || planned.hit(0.5) ? 0 : ([60_000, 180_000, 600_000][planned.between(0, 2)] ?? 180_000);
+    for (const [kind, base] of Object.entries(PLANNED))
+      this.#rates.set(kind as FaultKind, without.has(kind as FaultKind) ? 0 : base * planned.next());
     this.commandMs = without.has("operator") ? 0 : ([30_000, 90_000, 300_000][swarm.between(0, 2)] ?? 90_000);
   }
 
@@ -84,6 +98,12 @@ export class Faults {
   hit(kind: FaultChance): boolean {
     const rate = this.#rates.get(kind) ?? 0;
     return this.active && rate > 0 && this.stream(kind).hit(rate);
+  }
+
+  /** What operators of Mesos do next; undefined: nothing. */
+  planned(): Planned | undefined {
+    const kinds = Object.keys(PLANNED) as Planned[];
+    return this.stream("planned").weighted(kinds.map((kind) => [kind, this.#rates.get(kind) ?? 0] as const));
   }
 
   /** What strikes next; undefined: nothing can. */

@@ -7,6 +7,7 @@ import { shrink } from "./shrink.ts";
 import type { Result } from "./simulation.ts";
 
 const HELP = `Usage: bun run sim -- [SEED] [--seeds N] [--events N] [--agents N] [--clusters N] [--minutes M]
+                          [--mesos 0]
                           [--jobs N] [--trace] [--keep]
 
 Runs the real decisions of scheduler and executor in a simulated world, all of it from a seed.
@@ -17,6 +18,7 @@ Runs the real decisions of scheduler and executor in a simulated world, all of i
   --events N     events with faults before the calm (default 2000)
   --agents N     how many agents (default: by the seed)
   --clusters N   how many clusters (default 2)
+  --mesos 0      operators of Mesos plan no maintenance and drain no agents
   --jobs N       on how many cores (default: all, at most one for each seed)
   --trace        print everything that happens, on one core
   --plant NAME   plant one of the defects that the simulator is proved with
@@ -38,6 +40,7 @@ async function main(): Promise<number> {
       events: { type: "string" },
       agents: { type: "string" },
       clusters: { type: "string" },
+      mesos: { type: "string" },
       jobs: { type: "string" },
       plant: { type: "string" },
       trace: { type: "boolean" },
@@ -57,6 +60,7 @@ async function main(): Promise<number> {
     events: whole("--events", values.events ?? "2000"),
     ...(values.agents === undefined ? {} : { agents: whole("--agents", values.agents) }),
     ...(values.clusters === undefined ? {} : { clusters: whole("--clusters", values.clusters) }),
+    ...(values.mesos === undefined ? {} : { mesos: whole("--mesos", values.mesos) }),
   };
   const planted = values.plant === undefined ? {} : { plant: values.plant };
   const defect = plantOf(values.plant);

@@ -159,6 +159,9 @@ export class Master {
       }
       case "reconcile":
         return this.#reconcile(call.tasks);
+      case "acceptInverseOffers":
+      case "declineInverseOffers":
+        return this.#world.maintenance.answer(call.inverseOfferIds, call.type === "acceptInverseOffers");
       default:
         throw new Error(`The simulated master knows no call "${call.type}"`);
     }
@@ -199,6 +202,17 @@ export class Master {
   }
 
   // Offers.
+
+  /** Tells the framework something of which it may or may not hear. */
+  tellFramework(event: SchedulerEvent): void {
+    if (this.up) this.#send(event);
+  }
+
+  /** What an agent's offers say has changed. */
+  offerAnew(agentId: string): void {
+    this.allocator.rescindAll((offer) => offer.agentId === agentId);
+    this.allocator.allocate();
+  }
 
   /** Takes all offers back, for reasons of its own. */
   rescind(): void {

@@ -188,6 +188,28 @@ export const PLANTED: Readonly<Record<string, { readonly plant: Plant; readonly 
     },
     shownAs: ["empty start"],
   },
+  "an agent is promised whoever else is": {
+    plant: doing((actions) =>
+      actions.map((action) =>
+        action.type === "declineInverseOffers" ? { ...action, type: "acceptInverseOffers" } : action,
+      ),
+    ),
+    shownAs: ["promise"],
+  },
+  "nodes of an agent that is asked for are stopped whoever else is away": {
+    plant: doing((actions, event, state) => {
+      if (event.type !== "inverseOffers") return actions;
+      const asked = event.inverseOffers.map(({ agentId }) => agentId);
+      const nodes = [...state.clusters.values()].flatMap((cluster) => [...cluster.nodes.values()]);
+      const kills = nodes.flatMap(({ task, place }): readonly Action[] =>
+        task !== undefined && place !== undefined && asked.includes(place.agentId)
+          ? [{ type: "kill", taskId: task.taskId, agentId: place.agentId }]
+          : [],
+      );
+      return [...actions, ...kills];
+    }),
+    shownAs: ["quorum"],
+  },
   "a restart loses the steps of plans": {
     plant: knowing((state, _event, isFirst) => {
       if (!isFirst) return state;

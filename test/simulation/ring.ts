@@ -316,6 +316,24 @@ export class Ring {
     }
   }
 
+  /** Members whose volumes are promised away at one time: every replica set must keep a quorum, but for operators' wishes. */
+  checkPromise(volumes: ReadonlySet<Volume>): void {
+    if (this.members.size < COPIES) return;
+    const isAway = (node: string): boolean => {
+      const volume = this.members.get(node);
+      return volume !== undefined && volumes.has(volume);
+    };
+    for (let key = 0; key < KEYS; key++) {
+      const replicas = this.#replicas(key);
+      const left = replicas.filter((node) => !isAway(node));
+      if (left.length < 2 && !replicas.some((node) => this.#world.checks.released.has(node)))
+        this.#world.checks.fail(
+          "promise",
+          `the agents of all but ${left.join(", ") || "nobody"} of ${replicas.join(", ")} are promised for one time`,
+        );
+    }
+  }
+
   /** Does one admin operation for a node's executor, as far as it goes now. */
   operate({ node, operation, args }: Pick<AdminTask, "node" | "operation" | "args">): Verdict {
     const again = (detail: string): Verdict => ({ type: "again", afterMs: 3000, detail });

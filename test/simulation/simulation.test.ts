@@ -8,17 +8,9 @@ import { shrink } from "./shrink.ts";
 import { simulate } from "./simulation.ts";
 
 const FRESH_SEEDS = 200;
-/** Where the seeds begin; SIM_SEED=random takes fresh ones, and the test's name says which. */
-const FIRST_SEED =
-  process.env["SIM_SEED"] === "random"
-    ? (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
-    : Number(process.env["SIM_SEED"] ?? 1000);
+/** Where the seeds begin: fresh ones every time. The test's name says where, and SIM_SEED repeats them. */
+const FIRST_SEED = Number(process.env["SIM_SEED"] ?? crypto.getRandomValues(new Uint32Array(1))[0]);
 const EVENTS = 2000;
-/**
- * Of those seeds. Crashes and broken laws are never borne; but of 1000 seeds about 3 do not come to rest, as the operators of the
- * calm do not know a way out of every mess that they made before.
- */
-const STUCK_MOST = 4;
 
 /** Runs seeds on all cores; returns those that are not good, as the commands that show it. */
 async function badOnes(seeds: readonly Seed[]): Promise<readonly string[]> {
@@ -81,12 +73,8 @@ describe("seeds", () => {
     expect(await badOnes(await failedSeeds())).toEqual([]);
   }, 120_000);
 
-  test(`are never unsafe, ${FRESH_SEEDS} of them from ${FIRST_SEED}, and at most ${STUCK_MOST} of these get stuck`, async () => {
+  test(`are good, ${FRESH_SEEDS} fresh ones from ${FIRST_SEED} on (SIM_SEED=${FIRST_SEED} repeats them)`, async () => {
     const seeds = Array.from({ length: FRESH_SEEDS }, (_, index) => ({ seed: FIRST_SEED + index, events: EVENTS }));
-    const bad = await badOnes(seeds);
-    const stuck = bad.filter((line) => line.includes(": liveness: "));
-    if (stuck.length > 0) console.log(stuck.join("\n"));
-    expect(bad.filter((line) => !stuck.includes(line))).toEqual([]);
-    expect(stuck.length).toBeLessThanOrEqual(STUCK_MOST);
+    expect(await badOnes(seeds)).toEqual([]);
   }, 300_000);
 });

@@ -84,12 +84,18 @@ function setUp(world: World): void {
       },
       counts,
     );
-  const { strikeMs, commandMs } = world.faults;
+  const { strikeMs, commandMs, plannedMs } = world.faults;
   again(
     () => world.delay("strikes", 0, 2 * strikeMs),
     () => (world.faults.active ? strike(world) : undefined),
     true,
   );
+  if (plannedMs > 0)
+    again(
+      () => world.delay("Mesos' operators come", 0, 2 * plannedMs),
+      () => (world.faults.active ? world.maintenance.act() : undefined),
+      true,
+    );
   const firstMs = 5000;
   world.timeline.at(firstMs, () => world.operator.act());
   if (commandMs > 0)
@@ -168,6 +174,7 @@ async function step(world: World): Promise<void> {
 function calm(world: World): void {
   world.timeline.say("calm");
   world.faults.active = false;
+  world.maintenance.end();
   for (const agent of world.agents) {
     agent.heal();
     agent.recover();

@@ -5,6 +5,7 @@ import type { Agent } from "./agent.ts";
 import { Caretaker } from "./caretaker.ts";
 import { Checks } from "./checks.ts";
 import { Faults, type FaultKind } from "./faults.ts";
+import { Maintenance } from "./maintenance.ts";
 import { Master } from "./master.ts";
 import { Operator } from "./operator.ts";
 import type { Ring } from "./ring.ts";
@@ -25,6 +26,8 @@ export type Options = {
   /** Events with faults; calm comes after them. */
   readonly events: number;
   readonly without?: ReadonlySet<FaultKind>;
+  /** 0: operators of Mesos leave the agents alone. */
+  readonly mesos?: number;
   readonly plant?: Plant;
   readonly onLine?: (line: string) => void;
 };
@@ -36,6 +39,7 @@ export class World {
   readonly checks: Checks;
   readonly store: SimulatedStore;
   readonly master: Master;
+  readonly maintenance: Maintenance;
   readonly agents: Agent[] = [];
   readonly schedulers: readonly SchedulerProcess[];
   readonly operator: Operator;
@@ -47,9 +51,10 @@ export class World {
   constructor(options: Options) {
     this.options = options;
     this.timeline = new Timeline(options.onLine);
-    this.faults = new Faults(options.seed, options.without ?? new Set());
+    this.faults = new Faults(options.seed, options.without ?? new Set(), options.mesos !== 0);
     this.checks = new Checks(this);
     this.store = new SimulatedStore(this);
+    this.maintenance = new Maintenance(this);
     this.master = new Master(this);
     this.schedulers = [new SchedulerProcess(this, "s1"), new SchedulerProcess(this, "s2")];
     this.operator = new Operator(this);
