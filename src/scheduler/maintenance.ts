@@ -3,7 +3,7 @@
 import type { InverseOffer, Offer } from "../mesos/offer.ts";
 import type { Reason } from "../std/reason.ts";
 import type { Draft } from "./draft.ts";
-import { stopReasons } from "./members.ts";
+import { awayReasons, stopReasons } from "./members.ts";
 import { beginPlan, step } from "./plans.ts";
 import { activePlans, type ClusterState, type NodeRecord, type State, type Window } from "./state.ts";
 
@@ -81,7 +81,9 @@ function refusals(state: State, agentId: string, asked: Span, nowMs: number): re
       const found = `agent "${other}" promised for the same time`;
       return [{ check: `cluster ${name}`, found, wanted: "one of its agents at a time" }];
     }
-    if (!isDue || node.task === undefined) return [];
+    if (!isDue) return [];
+    // One that is down already would stay away while others are.
+    if (node.task === undefined) return awayReasons(cluster, node);
     const busy = activePlans(state, name).find(({ kind }) => kind !== "maintain");
     const reasons = stopReasons(cluster, node);
     return busy === undefined

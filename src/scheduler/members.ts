@@ -79,7 +79,11 @@ export function stopReasons(cluster: ClusterState, node: NodeRecord): readonly R
     const found = "unreachable, and may well serve";
     return [{ check: `node ${node.id}`, found, wanted: "its agent back before it is stopped" }];
   }
-  if (node.phase !== "running" || !node.healthy) return [];
+  return node.phase === "running" && node.healthy ? awayReasons(cluster, node) : [];
+}
+
+/** Members besides the node that do not serve. */
+export function awayReasons(cluster: ClusterState, node: NodeRecord): readonly Reason[] {
   const away = nodesInOrder(cluster).filter(
     (other) => other.id !== node.id && mayBeMember(other) && memberState(other) !== "serving",
   );

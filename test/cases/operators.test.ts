@@ -121,6 +121,22 @@ describe("a maintenance window", () => {
     expect(inverse(scene, 3, { startMs: window.startMs + HOUR })).toBe("acceptInverseOffers");
   });
 
+  test("is not promised for a node that is down while another is away, by a scheduler that knows of no other promise", () => {
+    const before = new Scene().deployed();
+    before.status(before.node(2).task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
+    before.status(before.node(3).task?.taskId ?? "", "TASK_FAILED");
+    const scene = before.restarted();
+    scene.subscribe();
+    expect(inverse(scene, 3, { startMs: scene.nowMs + 60_000, durationMs: HOUR })).toBe("declineInverseOffers");
+    expect(scene.state.maintenance.get("a3")?.reasons).toEqual([
+      {
+        check: "node ringmaster-demo-2",
+        found: "unreachable",
+        wanted: "every other member serves while one is restarted",
+      },
+    ]);
+  });
+
   test("that is called off, or that Mesos does not ask for any more, stops nothing", () => {
     const scene = new Scene().deployed();
     const window = { startMs: scene.nowMs + HOUR, durationMs: HOUR };
