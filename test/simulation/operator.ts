@@ -50,12 +50,14 @@ export class Operator {
     const cluster = chance.pick(clusters)?.record.spec.name ?? "nobody";
     const nodes = [...(state.clusters.get(cluster)?.nodes.keys() ?? [])];
     const node = chance.hit(0.05) ? "ringmaster-demo-99" : (chance.pick(nodes) ?? "none");
+    const isKept = state.clusters.has(cluster) && !this.destroyed.has(cluster);
     const plan = chance.hit(0.2)
       ? "demo-restart-77"
       : ([...state.plans.values()].findLast(({ status }) => status === "running")?.id ?? "none");
     return chance.weighted<Command>([
       [{ type: "createCluster", body: { name: "Wrong Name", database: "oracle" } }, 0.5],
-      [{ type: "createCluster", body: bodyOf(cluster, "cassandra", 2) }, clusters.length > 0 ? 0.5 : 0],
+      // A name may be used again once its cluster is gone, which this world does not follow.
+      [{ type: "createCluster", body: bodyOf(cluster, "cassandra", 2) }, isKept ? 0.5 : 0],
       [{ type: "addNodes", cluster, count: 1 }, nodes.length < 5 ? 3 : 0],
       [{ type: "addNodes", cluster, count: -2 }, 0.2],
       [{ type: "removeNode", cluster, node, force: false }, 3],
