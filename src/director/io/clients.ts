@@ -68,7 +68,7 @@ export abstract class Clients<One extends Errand, Each extends Client<One>> impl
     const farewellMs = this.nowMs - FAREWELL_SECONDS * 1000;
     for (const client of this.clients()) {
       if (!client.dismissed) this.late(client);
-      else if (client.sinceMs < farewellMs) client.socket?.terminate();
+      else if (client.sinceMs < farewellMs) client.socket?.end();
     }
   }
 

@@ -13,22 +13,24 @@ afterEach(() => {
   for (const close of closing.splice(0).toReversed()) close();
 });
 
-/** A client that sends all the time and does not read before it is told to; it never closes by itself if it is `deaf`. */
+type Manner = "talks" | "is mute" | "never closes";
+
+/** A client that sends all the time, unless it is mute, and does not read before it is told to. */
 class Talker {
   readonly #socket: Peer;
-  readonly #talking: Timer;
+  readonly #talking: Timer | undefined;
   read = 0;
   /** How its connection ended: "end" as it should, or with an error. */
   over: string | undefined;
 
-  constructor(port: number, deaf = false) {
+  constructor(port: number, manner: Manner = "talks") {
     const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
     this.#socket = socket;
-    this.#talking = setInterval(() => socket.write(new Uint8Array(1000)), 1);
+    if (manner !== "is mute") this.#talking = setInterval(() => socket.write(new Uint8Array(1000)), 1);
     closing.push(() => this.#stop());
     socket.pause();
     socket.on("data", (bytes) => (this.read += bytes.length));
-    for (const event of deaf ? ["close"] : ["end", "close"])
+    for (const event of manner === "never closes" ? ["close"] : ["end", "close"])
       socket.on(event, () => {
         this.over ??= event;
         this.#stop();
@@ -65,10 +67,26 @@ test("a client that still sends reads all of its last answer", async () => {
   await until("it is over", () => talker.over !== undefined);
   expect([talker.over, talker.read]).toEqual(["end", ANSWER_BYTES]);
   await until("its socket is closed", () => closed === 1);
-  const deaf = new Talker(listener.port, true);
+  const deaf = new Talker(listener.port, "never closes");
   deaf.resume();
   await until("one that never ends is cut off", () => deaf.over !== undefined && closed === 2);
   expect(deaf.read).toBe(ANSWER_BYTES);
+}, 10_000);
+
+test("a client that reads late reads all of its last answer, though nobody waits for it any more", async () => {
+  const closed = Promise.withResolvers<void>();
+  const open = (socket: Bun.Socket<Side>): void => {
+    socket.data = new Side({ closed: () => closed.resolve() }, { bytes: 0 });
+    put(socket, new Uint8Array(ANSWER_BYTES));
+    finish(socket, "end");
+  };
+  const listener = listen({ hostname: "127.0.0.1", port: 0 }, { ...PUMP, open }, () => undefined);
+  closing.push(() => listener.stop(true));
+  const late = new Talker(listener.port, "is mute");
+  await closed.promise;
+  late.resume();
+  await until("it is over", () => late.over !== undefined);
+  expect([late.over, late.read]).toEqual(["end", ANSWER_BYTES]);
 }, 10_000);
 
 test("a client reads all of an answer whose node has ended it and then broken the connection", async () => {

@@ -164,7 +164,8 @@ export const FAREWELL_SECONDS = 2;
 /**
  * Ends a socket's sending, or the socket, after everything that is still to be written. A socket that is to end goes on for as long
  * as the peer takes to end its own sending, or for FAREWELL_SECONDS: closed at once it would answer what the peer still sends with
- * a reset, and the kernel would throw away what the peer has not read. What comes meanwhile is nobody's.
+ * a reset, and the kernel would throw away what the peer has not read. What comes meanwhile is nobody's. What a slow reader has not
+ * read after that is the kernel's to deliver: the socket is closed, never broken off.
  */
 export function finish(socket: Socket<Side>, how: Side["after"]): void {
   const side = socket.data;
@@ -175,7 +176,7 @@ export function finish(socket: Socket<Side>, how: Side["after"]): void {
   else if (how === "end") {
     socket.shutdown();
     // Bun's own time-outs come in steps of four seconds, the first at any time.
-    if (socket.readyState !== 0) setTimeout(() => socket.terminate(), FAREWELL_SECONDS * 1000).unref();
+    if (socket.readyState !== 0) setTimeout(() => socket.end(), FAREWELL_SECONDS * 1000).unref();
     resume(socket);
   }
 }
