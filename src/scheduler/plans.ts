@@ -218,13 +218,17 @@ function undrain(draft: Draft, node: NodeRecord): void {
   draft.putNode(serving);
 }
 
-/** Ends a plan before its end: its admin tasks are killed, its nodes stay as they are and count again. */
+/**
+ * Ends a plan before its end: its admin tasks are killed, its nodes stay as they are and count again. But for one whose volume is
+ * being given back: that cannot be kept any more, and others would wait for it for ever.
+ */
 export function abortPlan(draft: Draft, plan: PlanRecord): void {
   for (const { task } of plan.steps) if (task !== undefined) killTask(draft, task.taskId, task.agentId);
   draft.putPlan({ ...plan, status: "aborted", endedMs: draft.nowMs });
   for (const { type, node: id = "", status } of plan.steps) {
     const node = draft.state.clusters.get(plan.cluster)?.nodes.get(id);
     if (type === "stop" && status !== "done" && node !== undefined) undrain(draft, node);
+    if (type === "release" && node?.phase === "releasing") draft.forgetNode(node);
   }
   if (plan.kind === "leave") countNodes(draft, plan.cluster, 0);
 }

@@ -29,6 +29,21 @@ function riakRing(): Scene {
   return scene;
 }
 
+/** Lets the plan's open admin step run and end; returns what it was. */
+function adminStep(scene: Scene, state: "TASK_FINISHED" | "TASK_FAILED" = "TASK_FINISHED"): string {
+  for (const node of scene.nodes()) {
+    scene.nowMs += 600_000;
+    const whole = scene.ownOffer(node);
+    const resources = whole.resources.filter(({ name }) => name === "cpus" || name === "mem");
+    scene.offer({ ...whole, resources });
+    const [task] = scene.launched();
+    if (task === undefined) continue;
+    scene.status(task.taskId, state, { agentId: task.agentId });
+    return task.name;
+  }
+  return "none";
+}
+
 function count(scene: Scene): number | undefined {
   return scene.state.clusters.get("demo")?.record.spec.nodes;
 }
@@ -77,6 +92,24 @@ describe("the number of nodes", () => {
     ask(scene, { type: "abortPlan", plan: removed.type === "accepted" ? removed.plan : "" });
     expect(count(scene)).toBe(3);
   });
+});
+
+test("a node whose volume is being given back is not kept when that is aborted, nor waited for", () => {
+  const scene = riakRing();
+  const old = scene.node(3);
+  ask(scene, { type: "stopNode", cluster: "demo", node: old.id });
+  scene.nowMs += 10_000;
+  scene.feed({ type: "tick" });
+  scene.status(old.task?.taskId ?? "", "TASK_KILLED");
+  const removed = ask(scene, { type: "removeNode", cluster: "demo", node: old.id, force: true });
+  const plan = removed.type === "accepted" ? removed.plan : "";
+  expect(adminStep(scene)).toBe("force-remove ringmaster-demo-1");
+  scene.feed({ type: "tick" });
+  expect(scene.node(3).phase).toBe("releasing");
+  ask(scene, { type: "abortPlan", plan });
+  expect(scene.phases()).toEqual({ 1: "running", 2: "running" });
+  expect(count(scene)).toBe(2);
+  expect([...scene.state.leftovers.keys()]).toEqual([old.place?.reservation ?? ""]);
 });
 
 describe("an agent that never comes back", () => {
@@ -173,21 +206,6 @@ describe("a node beside its ring", () => {
       for (const { taskId } of scene.launched()) scene.status(taskId, "TASK_RUNNING");
     }
     return scene;
-  }
-
-  /** Lets the plan's open admin step run and end; returns what it was. */
-  function adminStep(scene: Scene, state: "TASK_FINISHED" | "TASK_FAILED" = "TASK_FINISHED"): string {
-    for (const node of scene.nodes()) {
-      scene.nowMs += 600_000;
-      const whole = scene.ownOffer(node);
-      const resources = whole.resources.filter(({ name }) => name === "cpus" || name === "mem");
-      scene.offer({ ...whole, resources });
-      const [task] = scene.launched();
-      if (task === undefined) continue;
-      scene.status(task.taskId, state, { agentId: task.agentId });
-      return task.name;
-    }
-    return "none";
   }
 
   test("serves no clients, and is asked nothing about the ring, until its join has ended", () => {

@@ -286,10 +286,15 @@ export class Ring {
       if ((volume.data.get(key) ?? 0) >= version) harm.add(volume.id);
   }
 
-  /** All nodes serve: what was acknowledged is there, unless fate took more copies than the ring bears. */
+  /**
+   * What was acknowledged is there, unless fate took more copies than the ring bears: with members that serve, or that operators
+   * have left down with their volumes.
+   */
   checkWrites(): void {
+    const volumes = new Set(this.#world.agents.flatMap((agent) => [...agent.volumes.values()]));
     for (const [key, { version, harm }] of this.#writes) {
-      const found = Math.max(0, ...this.#replicas(key).map((node) => this.serving(node)?.volume.data.get(key) ?? 0));
+      const kept = this.#replicas(key).flatMap((node) => this.members.get(node) ?? []);
+      const found = Math.max(0, ...kept.map((volume) => (volumes.has(volume) ? (volume.data.get(key) ?? 0) : 0)));
       if (found < version && harm.size < 2)
         this.#world.checks.fail(
           "lost write",

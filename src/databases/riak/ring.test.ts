@@ -163,6 +163,13 @@ describe("the steps", () => {
     expect(() => planFor({ type: "leave", nodes: [id(1)] }, SPEC, beside)).toThrow(
       "found no other that serves in the ring",
     );
+    const away = ring("AV").map((member) => (member.node === id(2) ? { ...member, outside: true as const } : member));
+    const change = { type: "replace", node: id(3), old: id(1), byItself: false } as const;
+    expect(() => planFor(change, SPEC, away)).toThrow(
+      "Cannot replace r-demo-1: found no other that serves in the ring, and its own data is not lost",
+    );
+    const lost = away.map((member) => (member.node === id(1) ? { ...member, lost: true as const } : member));
+    expect(planFor(change, SPEC, lost)[0]).toMatchObject({ node: id(2), operation: "down" });
     expect(() => plan("AA", { type: "forceRemove", node: id(1) })).toThrow("Cannot remove r-demo-1");
     expect(plan("A", { type: "forceRemove", node: id(1) })).toEqual(["0 release 1 after -"]);
   });

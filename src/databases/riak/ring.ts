@@ -142,6 +142,7 @@ function planReplace(steps: Steps, { node, old }: { node: string; old: string },
     steps.add("release", old, [steps.add("start", node, [])]);
     return;
   }
+  refuseFromBeside(`replace ${old}`, host, old, members);
   const marked = steps.admin(host, "down", { node: old }, []);
   const started = steps.add("start", node, [marked]);
   const joined = steps.admin(node, "join", { to: host }, [started]);
@@ -164,6 +165,13 @@ function refuseIfRing(what: string, members: readonly Member[], nodes: readonly 
   const rest = members.filter((member) => member.joined && member.lost !== true && !nodes.includes(member.node));
   const names = rest.map(({ node }) => node).join(", ");
   if (rest.length > 0) throw new Error(`Cannot ${what}: found none of ${names} serving, wanted one`);
+}
+
+/** A node beside the ring would begin another one, with nothing in it, while the ring's last member may come back with everything. */
+function refuseFromBeside(what: string, host: string, last: string, members: readonly Member[]): void {
+  const inside = members.filter(isInside).map(({ node }) => node);
+  if (!inside.includes(host) && inside.includes(last))
+    throw new Error(`Cannot ${what}: found no other that serves in the ring, and its own data is not lost`);
 }
 
 /**
