@@ -27,8 +27,8 @@ export class Checks {
   readonly released = new Set<string>();
   /** Nodes by id whose data an operator has given up. */
   readonly givenUp = new Set<string>();
-  /** Of those, nodes that are to be replaced: that may be called off as long as they live. */
-  readonly replaced = new Set<string>();
+  /** Of those, nodes that stay members while they live: a replacement may be called off, a command without an answer be lost. */
+  readonly mayLive = new Set<string>();
   /** Last server task that was launched for a node, by node id. */
   readonly #latest = new Map<string, string>();
   /** Tasks that a kill was sent for: further ones only repeat it. */

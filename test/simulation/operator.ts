@@ -113,8 +113,10 @@ export class Operator {
         return;
       }
       given?.();
-      if (command.type === "replaceNode") checks.replaced.add(command.node);
-      else for (const node of givenUp) checks.replaced.delete(node);
+      const mayLive = command.type === "replaceNode" || (command.type === "destroyCluster" && isUnknown);
+      for (const node of givenUp)
+        if (mayLive) checks.mayLive.add(node);
+        else checks.mayLive.delete(node);
       if (command.type === "destroyCluster") this.destroyed.add(command.cluster);
       else this.#harm(givenUp);
       if (outcome.type === "accepted" && command.type === "replaceNode")

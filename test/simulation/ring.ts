@@ -168,8 +168,8 @@ export class Ring {
   /** Whether no member can or shall ever come back: their volumes are gone, or an operator has given them up. */
   #isDead(): boolean {
     const volumes = new Set(this.#world.agents.flatMap((agent) => [...agent.volumes.values()]));
-    const { givenUp, replaced } = this.#world.checks;
-    const isGivenUp = (node: string): boolean => givenUp.has(node) && !(replaced.has(node) && this.processes.has(node));
+    const { givenUp, mayLive } = this.#world.checks;
+    const isGivenUp = (node: string): boolean => givenUp.has(node) && !(mayLive.has(node) && this.processes.has(node));
     return [...this.members].every(([node, volume]) => isGivenUp(node) || !volumes.has(volume) || !volume.hasFiles);
   }
 
