@@ -3,7 +3,7 @@
 import type { StepSketch } from "../databases/database.ts";
 import type { Draft } from "./draft.ts";
 import { killTask } from "./kills.ts";
-import { stopReasons } from "./members.ts";
+import { databaseOf, memberOf, membersOf, stopReasons } from "./members.ts";
 import { takePlanNumber } from "./numbers.ts";
 import { giveBack } from "./release.ts";
 import {
@@ -230,7 +230,24 @@ export function abortPlan(draft: Draft, plan: PlanRecord): void {
     if (type === "stop" && status !== "done" && node !== undefined) undrain(draft, node);
     if (type === "release" && node?.phase === "releasing") draft.forgetNode(node);
   }
+  for (const step of plan.steps) if (step.task !== undefined && step.status !== "done") doubt(draft, plan, step);
   if (plan.kind === "leave") countNodes(draft, plan.cluster, 0);
+}
+
+/**
+ * What a node was asked before its plan was aborted may go on: whom it takes out of the ring is perhaps beside it soon, where it must
+ * not be asked about the ring any more. Not so where a node that serves is in the ring.
+ */
+function doubt(draft: Draft, plan: PlanRecord, { operation = "", node = "", args = {} }: Step): void {
+  const cluster = draft.state.clusters.get(plan.cluster);
+  if (cluster === undefined) return;
+  const database = databaseOf(cluster);
+  for (const id of database.moved(operation, node, args).left) {
+    const member = cluster.nodes.get(id);
+    if (member?.joined !== true || member.outside !== undefined || member.phase !== "running") continue;
+    if (!database.joinsByServing(membersOf(cluster), memberOf(member)))
+      draft.putNode({ ...member, outside: "joining" });
+  }
 }
 
 /** Sets how many nodes the cluster is to have: those that no plan takes away, without so many more. */

@@ -85,6 +85,20 @@ describe("the number of nodes", () => {
     }
   });
 
+  test("is what it was when a removal is aborted, but the node is not asked about a ring that it may have left", () => {
+    const scene = riakRing();
+    const removed = ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(3).id, force: false });
+    expect(adminStep(scene)).toBe("settle ringmaster-demo-1");
+    scene.nowMs += 600_000;
+    const whole = scene.ownOffer(scene.node(1));
+    scene.offer({ ...whole, resources: whole.resources.filter(({ name }) => name === "cpus" || name === "mem") });
+    expect(scene.launched().map(({ name }) => name)).toEqual(["leave ringmaster-demo-1"]);
+    ask(scene, { type: "abortPlan", plan: removed.type === "accepted" ? removed.plan : "" });
+    expect([count(scene), scene.node(3).outside]).toEqual([3, "joining"]);
+    ask(scene, { type: "startNode", cluster: "demo", node: scene.node(3).id });
+    expect([adminStep(scene), adminStep(scene)]).toEqual(["settle ringmaster-demo-1", "join ringmaster-demo-3"]);
+  });
+
   test("is what it was when the removal is aborted", () => {
     const scene = riakRing();
     const removed = ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(3).id, force: false });
