@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Command, Reply } from "../../src/scheduler/events.ts";
 import { endpointsOf } from "../../src/scheduler/endpoints.ts";
+import type { NodeRecord } from "../../src/scheduler/state.ts";
 import { adminOffer, BODY, offerOf, Scene, settled } from "./scene.ts";
 
 function ask(scene: Scene, command: Command): Reply {
@@ -42,6 +43,14 @@ function adminStep(scene: Scene, state: "TASK_FINISHED" | "TASK_FAILED" = "TASK_
     return task.name;
   }
   return "none";
+}
+
+/** An operator stops the node, and its task ends. */
+function stop(scene: Scene, node: NodeRecord): void {
+  ask(scene, { type: "stopNode", cluster: "demo", node: node.id });
+  scene.nowMs += 10_000;
+  scene.feed({ type: "tick" });
+  scene.status(node.task?.taskId ?? "", "TASK_KILLED");
 }
 
 function count(scene: Scene): number | undefined {
@@ -90,8 +99,7 @@ describe("the number of nodes", () => {
     const removed = ask(scene, { type: "removeNode", cluster: "demo", node: scene.node(3).id, force: false });
     expect(adminStep(scene)).toBe("settle ringmaster-demo-1");
     scene.nowMs += 600_000;
-    const whole = scene.ownOffer(scene.node(1));
-    scene.offer({ ...whole, resources: whole.resources.filter(({ name }) => name === "cpus" || name === "mem") });
+    scene.offer(adminOffer(scene, 1));
     expect(scene.launched().map(({ name }) => name)).toEqual(["leave ringmaster-demo-1"]);
     ask(scene, { type: "abortPlan", plan: removed.type === "accepted" ? removed.plan : "" });
     expect([count(scene), scene.node(3).outside]).toEqual([3, "joining"]);
@@ -111,10 +119,7 @@ describe("the number of nodes", () => {
 test("a node whose volume is being given back is not kept when that is aborted, nor waited for", () => {
   const scene = riakRing();
   const old = scene.node(3);
-  ask(scene, { type: "stopNode", cluster: "demo", node: old.id });
-  scene.nowMs += 10_000;
-  scene.feed({ type: "tick" });
-  scene.status(old.task?.taskId ?? "", "TASK_KILLED");
+  stop(scene, old);
   const removed = ask(scene, { type: "removeNode", cluster: "demo", node: old.id, force: true });
   const plan = removed.type === "accepted" ? removed.plan : "";
   expect(adminStep(scene)).toBe("force-remove ringmaster-demo-1");
@@ -130,10 +135,7 @@ describe("an agent that never comes back", () => {
   test("keeps no stopped node from being replaced", () => {
     const scene = riakRing();
     const old = scene.node(3);
-    ask(scene, { type: "stopNode", cluster: "demo", node: old.id });
-    scene.nowMs += 10_000;
-    scene.feed({ type: "tick" });
-    scene.status(old.task?.taskId ?? "", "TASK_KILLED");
+    stop(scene, old);
     expect(scene.node(3).phase).toBe("stopped");
     expect(ask(scene, { type: "replaceNode", cluster: "demo", node: old.id }).type).toBe("accepted");
   });
@@ -141,10 +143,7 @@ describe("an agent that never comes back", () => {
   test("is asked for at every reconciliation, and what is on it is lost or done with once Mesos says that it is gone", () => {
     const scene = riakRing();
     const [removed, stopped] = [scene.node(2), scene.node(3)];
-    ask(scene, { type: "stopNode", cluster: "demo", node: stopped.id });
-    scene.nowMs += 10_000;
-    scene.feed({ type: "tick" });
-    scene.status(stopped.task?.taskId ?? "", "TASK_KILLED");
+    stop(scene, stopped);
     scene.status(removed.task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
     ask(scene, { type: "destroyCluster", cluster: "demo" });
     const places = [removed, stopped].map(({ place }) => ({
@@ -164,10 +163,7 @@ describe("an agent that never comes back", () => {
   test("makes a stopped node of it a lost one", () => {
     const scene = riakRing();
     const node = scene.node(3);
-    ask(scene, { type: "stopNode", cluster: "demo", node: node.id });
-    scene.nowMs += 10_000;
-    scene.feed({ type: "tick" });
-    scene.status(node.task?.taskId ?? "", "TASK_KILLED");
+    stop(scene, node);
     const { agentId = "", reservation = "" } = node.place ?? {};
     const gone = { agentId, source: "MASTER", reason: "RECONCILIATION" } as const;
     // Out of sight is not gone, and there is nothing to kill.

@@ -1,6 +1,6 @@
 // Undoes the compressions of Cassandra's native protocol, LZ4's blocks and Snappy's, so that what a driver and its node say in
 // them can be read. Nothing that was declared is believed before it is bounded, and nothing is written or read past its end.
-import { BadBytes, FLAGS, HEAD_BYTES, type Head, envelope, joined } from "./envelopes.ts";
+import { BadBytes, FLAGS, FRAMED_SINCE, HEAD_BYTES, type Head, envelope, joined } from "./envelopes.ts";
 
 export const COMPRESSIONS = ["lz4", "snappy"] as const;
 export type Compression = (typeof COMPRESSIONS)[number];
@@ -19,8 +19,8 @@ export function isCompression(name: string): name is Compression {
 export type Plain = { readonly head: Head; readonly whole: Uint8Array };
 
 /**
- * An envelope of a version before 5, where bodies are compressed one by one: as it is if its body is not. Undefined: it would be
- * longer than `maxBytes`. Throws BadBytes where it is not what it should be.
+ * An envelope without compression: as it is if its body has none, as in versions since 5, where segments are compressed instead.
+ * Undefined: it would be longer than `maxBytes`. Throws BadBytes where it is not what it should be.
  */
 export function plainEnvelope(
   compression: Compression | undefined,
@@ -28,7 +28,7 @@ export function plainEnvelope(
   whole: Uint8Array,
   maxBytes: number,
 ): Plain | undefined {
-  if ((head.flags & FLAGS.compressed) === 0) return { head, whole };
+  if (head.version >= FRAMED_SINCE || (head.flags & FLAGS.compressed) === 0) return { head, whole };
   if (compression === undefined) throw new BadBytes("found a compressed envelope, wanted none: none was agreed on");
   const body = whole.subarray(HEAD_BYTES);
   const { length, block } = compression === "lz4" ? lz4Length(body) : snappyLength(body);

@@ -4,11 +4,11 @@
 import { type BodyReader, intBytes, requestBody, stringBytes, stringListBytes } from "./body.ts";
 import { isCompression, plainEnvelope } from "./compression.ts";
 import { Direction } from "./direction.ts";
-import { BadBytes, envelope, type Head, joined, NOTHING, OPCODES } from "./envelopes.ts";
+import { BadBytes, envelope, FRAMED_SINCE, type Head, joined, NOTHING, OPCODES } from "./envelopes.ts";
 import { kindOf, onlyReads } from "./queries.ts";
 import type { Identity } from "./rows.ts";
 import { type Again, type Around, type Open, Server, type Taken } from "./server.ts";
-import { canBeReplayed, EVENTS, FRAMED_SINCE, newSession, Replay, type Session } from "./session.ts";
+import { canBeReplayed, EVENTS, newSession, Replay, type Session } from "./session.ts";
 import { Statements } from "./statements.ts";
 
 /** Longer requests are neither looked at nor kept. */
@@ -190,13 +190,7 @@ export class Conversation {
 
   #asked(head: Head, whole: Uint8Array): Uint8Array {
     const looks = LOOKED_AT.has(head.opcode) && head.length <= LOOK_MAX_BYTES;
-    const { compression } = this.#session;
-    const bodies = head.version < FRAMED_SINCE;
-    const plain = !looks
-      ? undefined
-      : bodies
-        ? plainEnvelope(compression, head, whole, LOOK_MAX_BYTES)
-        : { head, whole };
+    const plain = looks ? plainEnvelope(this.#session.compression, head, whole, LOOK_MAX_BYTES) : undefined;
     if (plain === undefined) {
       this.#expect(head, PASSING);
       return whole;

@@ -33,6 +33,8 @@ export const OPCODES = {
   authSuccess: 0x10,
 } as const;
 
+/** Since this version all that follows STARTUP comes in segments. */
+export const FRAMED_SINCE = 5;
 export const FLAGS = { compressed: 0x01, tracing: 0x02, payload: 0x04, warning: 0x08 } as const;
 
 /** Bytes that cannot be what they should; the connection cannot go on. */

@@ -2,10 +2,20 @@
 import { BodyReader, intBytes, shortBytes, stringBytes, stringListBytes } from "./body.ts";
 import { isCompression, type Plain, plainEnvelope } from "./compression.ts";
 import { Direction } from "./direction.ts";
-import { BadBytes, envelope, HEAD_BYTES, type Head, joined, NOTHING, onStream, OPCODES } from "./envelopes.ts";
+import {
+  BadBytes,
+  envelope,
+  FRAMED_SINCE,
+  HEAD_BYTES,
+  type Head,
+  joined,
+  NOTHING,
+  onStream,
+  OPCODES,
+} from "./envelopes.ts";
 import type { Kind } from "./queries.ts";
 import { isSchemaChange, keyspaceSet, onlyColumn, preparedId, rewriteRows } from "./rows.ts";
-import { canBeReplayed, FRAMED_SINCE, question, type Replay, type Session, use } from "./session.ts";
+import { canBeReplayed, question, type Replay, type Session, use } from "./session.ts";
 
 /** Longer answers are not held back: a thousand nodes with 256 tokens each come to 6 MB. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
@@ -215,9 +225,7 @@ export class Server {
   }
 
   #plain(head: Head, whole: Uint8Array): Plain {
-    const { compression } = this.#around.session;
-    const plain =
-      head.version < FRAMED_SINCE ? plainEnvelope(compression, head, whole, ANSWER_MAX_BYTES) : { head, whole };
+    const plain = plainEnvelope(this.#around.session.compression, head, whole, ANSWER_MAX_BYTES);
     if (plain !== undefined) return plain;
     throw new BadBytes(`found an answer to be held back that is longer, wanted at most ${ANSWER_MAX_BYTES} bytes`);
   }

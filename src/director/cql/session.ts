@@ -1,11 +1,20 @@
 // What a driver's connection has settled with its node, so that another node can be told the same and take its place.
 import { BodyReader, intBytes, shortBytes, stringListBytes } from "./body.ts";
 import type { Compression } from "./compression.ts";
-import { BadBytes, envelope, HEAD_BYTES, type Head, joined, NOTHING, onStream, OPCODES } from "./envelopes.ts";
+import {
+  BadBytes,
+  envelope,
+  FRAMED_SINCE,
+  HEAD_BYTES,
+  type Head,
+  joined,
+  NOTHING,
+  onStream,
+  OPCODES,
+} from "./envelopes.ts";
 import type { Identity } from "./rows.ts";
 import type { Statements } from "./statements.ts";
 
-export const FRAMED_SINCE = 5;
 const CONSISTENCY_ONE = 1;
 /** Events of nodes would lead a driver to them. */
 export const EVENTS = ["SCHEMA_CHANGE"];

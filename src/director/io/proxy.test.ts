@@ -5,7 +5,7 @@ import { createServer, connect, type Server, type Socket } from "node:net";
 import type { Settings, Target } from "../state.ts";
 import { Connections } from "./connections.ts";
 import type { Proxy, ProxyOptions } from "./proxy.ts";
-import { listenFor, targetAt, until } from "./trial.ts";
+import { listenFor, readAll, targetAt, until } from "./trial.ts";
 
 const proxies: Proxy[] = [];
 const servers: { readonly stop: () => Promise<void> }[] = [];
@@ -68,15 +68,6 @@ function client(proxy: Proxy): Socket {
   const socket = connect({ host: "127.0.0.1", port: proxy.port, allowHalfOpen: true });
   socket.on("error", () => undefined);
   return socket;
-}
-
-/** Everything that comes until the other end sends no more. */
-async function readAll(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  const over = Promise.withResolvers<Buffer>();
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  for (const event of ["end", "close"]) socket.on(event, () => over.resolve(Buffer.concat(chunks)));
-  return await over.promise;
 }
 
 /** Sends the bytes and the end of sending; returns all that comes back. */

@@ -19,7 +19,7 @@ import { Http } from "./http.ts";
 import type { Desk, Proxy, Traffic } from "./proxy.ts";
 import { Requests } from "./requests.ts";
 import type { BackendTls, ClientTls } from "./sockets.ts";
-import { listenFor, targetAt, until } from "./trial.ts";
+import { listenFor, readAll, targetAt, until } from "./trial.ts";
 
 const connections = (desk: Desk): Traffic => new Connections(desk);
 const requests = (desk: Desk): Traffic => new Requests(desk);
@@ -113,15 +113,6 @@ function client(proxy: Proxy, options: ConnectionOptions = {}): TLSSocket {
   const socket = connect({ ...place, ...{ allowHalfOpen: true } } as ConnectionOptions);
   socket.on("error", () => undefined);
   return socket;
-}
-
-/** Everything that comes until the other end sends no more. */
-async function readAll(socket: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  const over = Promise.withResolvers<Buffer>();
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  for (const event of ["end", "close"]) socket.on(event, () => over.resolve(Buffer.concat(chunks)));
-  return await over.promise;
 }
 
 async function ask(proxy: Proxy, bytes: string | Uint8Array, options: ConnectionOptions = {}): Promise<string> {

@@ -1,4 +1,5 @@
 // What the tests of listeners share: a listener on loopback that probes nobody by itself, and waiting for what is to come.
+import type { Socket } from "node:net";
 import { DEFAULTS } from "../decide.ts";
 import type { Protocol, Settings, Target } from "../state.ts";
 import { type Desk, Proxy, type ProxyOptions, type Traffic } from "./proxy.ts";
@@ -30,6 +31,15 @@ export function listenFor(
 
 export function targetAt(port: number): Target {
   return { address: `127.0.0.1:${port}`, host: "127.0.0.1", port, node: `n${port}`, draining: false };
+}
+
+/** Everything that comes until the other end sends no more. */
+export async function readAll(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const over = Promise.withResolvers<Buffer>();
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  for (const event of ["end", "close"]) socket.on(event, () => over.resolve(Buffer.concat(chunks)));
+  return await over.promise;
 }
 
 /** Resolves when the condition holds. `what`: as in "Waited in vain until WHAT". */
