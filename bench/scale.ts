@@ -94,7 +94,13 @@ function freshScene(): Scene {
   };
   const framework = { schema: 1, name: "ringmaster", launches: 1, token: "t" };
   const scene = new Scene(
-    initialState(settings, 1, { framework, clusters: new Map(), plans: new Map(), leftovers: new Map() }),
+    initialState(settings, 1, {
+      framework,
+      clusters: new Map(),
+      plans: new Map(),
+      leftovers: new Map(),
+      maintenance: new Map(),
+    }),
   );
   scene.subscribe();
   return scene;

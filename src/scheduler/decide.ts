@@ -8,7 +8,7 @@ import { Draft } from "./draft.ts";
 import type { Action, Event } from "./events.ts";
 import { finishUninstall, frameworkRemoved, isRemoval } from "./framework.ts";
 import { repeatKills } from "./kills.ts";
-import { answerInverseOffers, forgetInverseOffer, stopForMaintenance } from "./maintenance.ts";
+import { answerInverseOffers, awaitWindows, forgetInverseOffer, stopForMaintenance } from "./maintenance.ts";
 import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
 import { advancePlans, prunePlans } from "./plans.ts";
 import { advanceReplacements, replaceOverdue } from "./recovery.ts";
@@ -113,6 +113,7 @@ function subscribed(draft: Draft, frameworkId: string, masterVersion: string | u
     // A master that failed over knows neither our suppression nor our filters.
     offers: { ...offers, suppressed: false, revivedFor: new Set(), unanswered: [] },
   });
+  awaitWindows(draft);
 }
 
 function isAtLeast(version: string, major: number, minor: number): boolean {

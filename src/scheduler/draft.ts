@@ -5,7 +5,18 @@ import type { Json } from "../std/json.ts";
 import { nextRandom } from "../std/random.ts";
 import { endpointOf, isSameEndpoint } from "./endpoints.ts";
 import type { Action } from "./events.ts";
-import type { ClusterRecord, FrameworkRecord, LeftoverRecord, NodeRecord, PlanRecord, State } from "./state.ts";
+import {
+  SCHEMA,
+  type ClusterRecord,
+  type FrameworkRecord,
+  type LeftoverRecord,
+  type MaintenanceRecord,
+  type NodeRecord,
+  type PlanRecord,
+  type Records,
+  type State,
+  type Window,
+} from "./state.ts";
 
 export class Draft {
   readonly nowMs: number;
@@ -23,7 +34,7 @@ export class Draft {
   }
 
   /** Changes what is not stored. */
-  set(change: Partial<Omit<State, "framework" | "clusters" | "plans" | "leftovers" | "settings">>): void {
+  set(change: Partial<Omit<State, "settings" | keyof Records>>): void {
     this.#state = { ...this.#state, ...change };
   }
 
@@ -110,6 +121,24 @@ export class Draft {
   forgetLeftover(reservation: string): void {
     this.#state = { ...this.#state, leftovers: without(this.#state.leftovers, reservation) };
     this.#records.set(`leftovers/${reservation}`, undefined);
+  }
+
+  /** Keeps what operators of Mesos want of an agent; a promise outlives the scheduler. */
+  putWindow(agentId: string, window: Window): void {
+    const before = this.#state.maintenance.get(agentId);
+    this.#state = { ...this.#state, maintenance: withEntry(this.#state.maintenance, agentId, window) };
+    const { isAccepted, startMs, durationMs } = window;
+    const isSpan = before?.startMs === startMs && before.durationMs === durationMs;
+    if ((before?.isAccepted ?? false) === isAccepted && (isSpan || !isAccepted)) return;
+    const span = { startMs, ...(durationMs === undefined ? {} : { durationMs }) };
+    const record: MaintenanceRecord | undefined = isAccepted ? { schema: SCHEMA, agentId, ...span } : undefined;
+    this.#records.set(`maintenance/${agentId}`, record);
+  }
+
+  forgetWindow(agentId: string): void {
+    const before = this.#state.maintenance.get(agentId);
+    this.#state = { ...this.#state, maintenance: without(this.#state.maintenance, agentId) };
+    if (before?.isAccepted === true) this.#records.set(`maintenance/${agentId}`, undefined);
   }
 
   /** The finished decision: saves first, then the actions in the order they were asked for. */

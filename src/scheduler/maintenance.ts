@@ -25,8 +25,7 @@ export function answerInverseOffers(draft: Draft, inverseOffers: readonly Invers
     if (agentId !== undefined && nodesOn(draft.state, agentId).length > 0) {
       const before = draft.state.maintenance.get(agentId);
       const window: Window = { id, ...unavailability, isAccepted, reasons, askedMs: draft.nowMs };
-      if (before !== undefined || draft.state.maintenance.size < AGENTS_MAX)
-        draft.set({ maintenance: new Map(draft.state.maintenance).set(agentId, window) });
+      if (before !== undefined || draft.state.maintenance.size < AGENTS_MAX) draft.putWindow(agentId, window);
       if (before?.isAccepted !== isAccepted || before.startMs !== window.startMs) note(draft, agentId, window);
     }
     draft.act(
@@ -46,8 +45,7 @@ function note(draft: Draft, agentId: string, { startMs, isAccepted, reasons }: W
 
 /** The operator has called the inverse offer back. */
 export function forgetInverseOffer(draft: Draft, id: string): void {
-  const left = [...draft.state.maintenance].filter(([, window]) => window.id !== id);
-  if (left.length < draft.state.maintenance.size) draft.set({ maintenance: new Map(left) });
+  for (const [agentId, window] of draft.state.maintenance) if (window.id === id) draft.forgetWindow(agentId);
 }
 
 /** An agent that is offered without a window has none any more: Mesos says so of no inverse offer that was answered. */
@@ -56,8 +54,13 @@ export function forgetWindows(draft: Draft, offers: readonly Offer[]): void {
   const open = new Set(
     offers.flatMap(({ agentId, unavailability }) => (unavailability === undefined ? [agentId] : [])),
   );
-  const left = [...draft.state.maintenance].filter(([agentId]) => !open.has(agentId));
-  if (left.length < draft.state.maintenance.size) draft.set({ maintenance: new Map(left) });
+  for (const agentId of draft.state.maintenance.keys()) if (open.has(agentId)) draft.forgetWindow(agentId);
+}
+
+/** A new subscription: Mesos may ask for every window again, a promise of an earlier scheduler holds until then. */
+export function awaitWindows(draft: Draft): void {
+  for (const [agentId, window] of draft.state.maintenance)
+    draft.putWindow(agentId, { ...window, askedMs: draft.nowMs });
 }
 
 /** Why the agent cannot be spared; empty: it can. What others do is asked for only when the nodes would have to stop now. */
@@ -82,10 +85,10 @@ function refusals(state: State, agentId: string, asked: Span, nowMs: number): re
       return [{ check: `cluster ${name}`, found, wanted: "one of its agents at a time" }];
     }
     if (!isDue) return [];
-    // One that is down already would stay away while others are.
-    if (node.task === undefined) return awayReasons(cluster, node);
+    // One that does not serve already would stay away while others are.
+    const reasons = node.phase === "unreachable" ? stopReasons(cluster, node) : awayReasons(cluster, node);
+    if (node.task === undefined) return reasons;
     const busy = activePlans(state, name).find(({ kind }) => kind !== "maintain");
-    const reasons = stopReasons(cluster, node);
     return busy === undefined
       ? reasons
       : [...reasons, { check: `cluster ${name}`, found: `plan "${busy.id}" at work`, wanted: "no other change" }];
@@ -108,7 +111,7 @@ function promisedElsewhere(state: State, cluster: string, agentId: string, asked
 export function stopForMaintenance(draft: Draft): void {
   for (const [agentId, window] of draft.state.maintenance) {
     if (draft.nowMs >= window.askedMs + FORGOTTEN_MS || isOver(window, draft.nowMs)) {
-      forgetInverseOffer(draft, window.id);
+      draft.forgetWindow(agentId);
     } else if (window.isAccepted && draft.nowMs >= window.startMs - leadMs(draft.state)) {
       for (const node of nodesOn(draft.state, agentId)) stopNode(draft, node);
     }

@@ -205,6 +205,12 @@ export type LeftoverRecord = {
   readonly operation?: { readonly id: string; readonly sentMs: number };
 };
 
+/** Record `maintenance/<agent id>`: a window that operators of Mesos were promised the agent for. */
+export type MaintenanceRecord = Pick<Window, "startMs" | "durationMs"> & {
+  readonly schema: number;
+  readonly agentId: string;
+};
+
 /** A time in which operators of Mesos want an agent for themselves, and what they were told. */
 export type Window = {
   /** Id of the inverse offer. */
@@ -215,7 +221,7 @@ export type Window = {
   readonly isAccepted: boolean;
   /** Why it was refused. */
   readonly reasons: readonly Reason[];
-  /** When Mesos asked last. */
+  /** When Mesos asked last; `Infinity` for a promise of an earlier scheduler, until Mesos may ask again. */
   readonly askedMs: number;
 };
 
@@ -246,6 +252,8 @@ export type State = {
   readonly clusters: ReadonlyMap<string, ClusterState>;
   readonly plans: ReadonlyMap<string, PlanRecord>;
   readonly leftovers: ReadonlyMap<string, LeftoverRecord>;
+  /** Windows that Mesos has asked for on agents with nodes of ours, by agent id; only those that were accepted are stored. */
+  readonly maintenance: ReadonlyMap<string, Window>;
   // From here on: not stored, rebuilt after a restart.
   /** The number of the next launch. */
   readonly nextLaunch: number;
@@ -266,8 +274,6 @@ export type State = {
   readonly explanations: ReadonlyMap<string, Explanation>;
   /** What a node's executor said last while it was starting, by node id. */
   readonly messages: ReadonlyMap<string, string>;
-  /** Windows that Mesos has asked for on agents with nodes of ours, by agent id. Mesos asks again and again. */
-  readonly maintenance: ReadonlyMap<string, Window>;
   /** When the last TEARDOWN was sent. */
   readonly teardownMs: number;
   /** Tasks and reservations with our mark that no record knows: shown, never touched. By id. */
@@ -292,12 +298,11 @@ export type OfferFlow = {
   readonly unanswered: readonly string[];
 };
 
+/** The part of the state that is in the store. */
+export type Records = Pick<State, "framework" | "clusters" | "plans" | "leftovers" | "maintenance">;
+
 /** State of a scheduler that starts with what the store has. */
-export function initialState(
-  settings: Settings,
-  seed: Seed,
-  records: Pick<State, "framework" | "clusters" | "plans" | "leftovers">,
-): State {
+export function initialState(settings: Settings, seed: Seed, records: Records): State {
   return {
     settings,
     ...records,
@@ -320,7 +325,6 @@ export function initialState(
     },
     explanations: new Map(),
     messages: new Map(),
-    maintenance: new Map(),
     teardownMs: -Infinity,
     orphans: new Map(),
   };

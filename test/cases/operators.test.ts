@@ -106,6 +106,14 @@ describe("a maintenance window", () => {
     expect(inverse(scene, 2, soon)).toBe("acceptInverseOffers");
   });
 
+  test("is not promised for a node that hangs while another is away", () => {
+    const scene = new Scene().deployed();
+    scene.status(scene.node(3).task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
+    scene.status(scene.node(2).task?.taskId ?? "", "TASK_RUNNING", { healthy: false });
+    expect(inverse(scene, 2, { startMs: scene.nowMs + 60_000, durationMs: HOUR })).toBe("declineInverseOffers");
+    expect(scene.state.maintenance.get("a2")?.reasons.map(({ check }) => check)).toEqual(["node ringmaster-demo-3"]);
+  });
+
   test("is promised for one agent of a cluster at a time", () => {
     const scene = new Scene().deployed();
     const window = { startMs: scene.nowMs + HOUR, durationMs: HOUR };
@@ -135,6 +143,26 @@ describe("a maintenance window", () => {
         wanted: "every other member serves while one is restarted",
       },
     ]);
+  });
+
+  test("that was promised is kept by the scheduler that follows, until Mesos asks for it no more", () => {
+    const before = new Scene().deployed();
+    const window = { startMs: before.nowMs + HOUR, durationMs: HOUR };
+    expect(inverse(before, 2, window)).toBe("acceptInverseOffers");
+    expect(before.actions.find(({ type }) => type === "save")).toEqual({
+      type: "save",
+      path: "maintenance/a2",
+      record: { schema: 1, agentId: "a2", ...window },
+    });
+    expect(inverse(before, 2, window)).toBe("acceptInverseOffers");
+    expect(before.actions.some(({ type }) => type === "save")).toBe(false);
+    const scene = before.restarted();
+    pass(scene, HOUR / 4);
+    scene.subscribe();
+    expect(inverse(scene, 3, window)).toBe("declineInverseOffers");
+    pass(scene, 151_000);
+    expect(scene.actions).toContainEqual({ type: "forget", path: "maintenance/a2" });
+    expect(inverse(scene, 3, window)).toBe("acceptInverseOffers");
   });
 
   test("that is called off, or that Mesos does not ask for any more, stops nothing", () => {

@@ -31,7 +31,13 @@ function freshState(): State {
     permanentAfterMs: 3_600_000,
   };
   const framework = { schema: 1, name: "ringmaster", launches: 1, token: "t" };
-  return initialState(settings, 1, { framework, clusters: new Map(), plans: new Map(), leftovers: new Map() });
+  return initialState(settings, 1, {
+    framework,
+    clusters: new Map(),
+    plans: new Map(),
+    leftovers: new Map(),
+    maintenance: new Map(),
+  });
 }
 
 /** An offer of an agent, all of it unreserved unless `resources` says otherwise. */
@@ -164,8 +170,12 @@ export class Scene {
 
   /** A scheduler that was killed and comes back with what was saved. */
   restarted(): Scene {
-    const { settings, framework, clusters, plans, leftovers } = this.state;
-    const scene = new Scene(initialState(settings, 2, { framework, clusters, plans, leftovers }));
+    const { settings, framework, clusters, plans, leftovers, maintenance } = this.state;
+    const promises = [...maintenance].filter(([, { isAccepted }]) => isAccepted);
+    const promised = new Map(promises.map(([agent, window]) => [agent, { ...window, id: "", askedMs: Infinity }]));
+    const scene = new Scene(
+      initialState(settings, 2, { framework, clusters, plans, leftovers, maintenance: promised }),
+    );
     scene.nowMs = this.nowMs + 5000;
     return scene;
   }

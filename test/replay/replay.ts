@@ -63,12 +63,15 @@ export function replay(life: Life, decideAs = decide): readonly Replayed[] {
   return life.mode === "scheduler" ? replayScheduler(life, decideAs) : replayExecutor(life);
 }
 
+/** What recordings lack that were made before it was stored. */
+const EARLIER = { maintenance: new Map() };
+
 function replayScheduler({ start, steps }: Life, decideAs: typeof decide): readonly Replayed[] {
   const { settings, seed, ...records } = start as Parameters<typeof initialState>[2] & {
     readonly settings: Settings;
     readonly seed: number;
   };
-  let state: State = initialState(settings, seed, records);
+  let state: State = initialState(settings, seed, { ...EARLIER, ...records });
   const launched = new Set<string>();
   return untilDifferent(steps, (step, index) => {
     const event = step.event as Event;

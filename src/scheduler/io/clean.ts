@@ -13,7 +13,7 @@ Examples:
 const LOCK_MS = 15_000;
 const PORTION = 500;
 /** All that a framework writes, what clients read last. */
-const FOLDERS = ["plans", "nodes", "clusters", "leftovers", "epmd", "endpoints"] as const;
+const FOLDERS = ["plans", "nodes", "clusters", "leftovers", "maintenance", "epmd", "endpoints"] as const;
 
 /** Returns the exit code; throws what an operator must read. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -7,12 +7,11 @@ import {
   type ClusterState,
   type FrameworkRecord,
   type LeftoverRecord,
+  type MaintenanceRecord,
   type NodeRecord,
   type PlanRecord,
-  type State,
+  type Records,
 } from "../state.ts";
-
-type Records = Pick<State, "framework" | "clusters" | "plans" | "leftovers">;
 
 /** All records of a framework, for the scheduler that leads. Throws on one that a newer release wrote. */
 export async function loadRecords(store: Store, lock: Lock, name: string): Promise<Records> {
@@ -46,10 +45,17 @@ async function readFolders(
   }
   const plans = await loadFolder<PlanRecord>(store, "plans");
   const leftovers = await loadFolder<LeftoverRecord>(store, "leftovers");
+  const promises = await loadFolder<MaintenanceRecord>(store, "maintenance");
   return {
     clusters,
     plans: new Map(plans.map((plan) => [plan.id, plan])),
     leftovers: new Map(leftovers.map((leftover) => [leftover.place.reservation, leftover])),
+    maintenance: new Map(
+      promises.map(({ schema: _known, agentId, ...span }) => [
+        agentId,
+        { id: "", ...span, isAccepted: true, reasons: [], askedMs: Infinity },
+      ]),
+    ),
     homeless: nodes.filter(({ cluster }) => !clusters.has(cluster)).map(({ id }) => `"${id}"`),
   };
 }
