@@ -10,6 +10,8 @@ import type { World } from "./world.ts";
 const PATIENCE_MS = 1_800_000;
 /** So long nothing is done about a dead node. */
 const DEAD_MS = 900_000;
+/** Where nobody has any data left, so many plans that come to nothing are enough: the cluster is destroyed. */
+const FUTILE_ABORTS = 3;
 /** A node that runs beside its ring for so long is brought there. */
 const BESIDE_MS = 600_000;
 
@@ -44,7 +46,8 @@ export class Caretaker {
   /** Whoever has lost patience with a node wants as many as before; replacing one changes nothing about that either. */
   #submit(leader: SchedulerProcess, command: Command): void {
     const what = `${command.type} ${"node" in command ? command.node : ""}`;
-    this.#world.operator.submit(leader, command, false, () => this.#given.set(what, (this.#given.get(what) ?? 0) + 1));
+    const counts = command.type === "destroyCluster";
+    this.#world.operator.submit(leader, command, counts, () => this.#given.set(what, (this.#given.get(what) ?? 0) + 1));
   }
 
   #choose(state: State, cluster: ClusterState): Command | undefined {
@@ -76,12 +79,16 @@ export class Caretaker {
       const command = isHopeless ? undefined : this.#about(lastHeir(dead, nodes), kept.length);
       if (command !== undefined) return command;
     }
+    const isAllGone = nodes.some(({ joined }) => joined) && nodes.every((node) => !node.joined || this.#isDead(node));
+    if (isAllGone && (this.#given.get(`abort in ${name}`) ?? 0) >= FUTILE_ABORTS)
+      return { type: "destroyCluster", cluster: name };
     const stuck = activePlans.find((id) => this.#isStuck(state, id));
     if (stuck !== undefined) {
       for (const line of waitsOf(state, stuck, this.#world.nowMs)) {
         this.#world.timeline.say(`operator: reads ${line}`);
         for (const { id } of nodes) if (line.includes(`node "${id}"`)) this.#awaited.add(id);
       }
+      this.#given.set(`abort in ${name}`, (this.#given.get(`abort in ${name}`) ?? 0) + 1);
       return { type: "abortPlan", plan: stuck };
     }
     const isOpen = activePlans.some((id) => state.plans.get(id)?.kind !== "recover");

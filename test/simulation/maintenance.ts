@@ -106,9 +106,9 @@ export class Maintenance {
 
   /** What the framework has promised at one time leaves every replica set its quorum. */
   #checkPromises(): void {
-    const volumes = new Set(
-      [...this.#windows.values()].flatMap(({ agent, isTaken }) => (isTaken ? [...agent.volumes.values()] : [])),
-    );
+    // A machine that has registered anew since is another agent, which nobody has asked for.
+    const taken = [...this.#windows].filter(([agentId, { agent, isTaken }]) => isTaken && agent.id === agentId);
+    const volumes = new Set(taken.flatMap(([, { agent }]) => [...agent.volumes.values()]));
     for (const ring of this.#world.rings.values()) ring.checkPromise(volumes);
   }
 
