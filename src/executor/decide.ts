@@ -14,6 +14,7 @@ export const DEFAULT_TIMINGS: Timings = {
   probeServingMs: 10_000,
   unansweredMax: 6,
   hangMs: 300_000,
+  repeatMs: 300_000,
   failedStartMs: 60_000,
   companionsMs: 30_000,
   acknowledgeMs: 10_000,
@@ -29,6 +30,7 @@ export function initialState(seed: number, timings: Timings, nowMs: number): Exe
     adminQueue: [],
     questions: 0,
     link: { state: "away", sinceMs: nowMs },
+    saidMs: nowMs,
     unacknowledgedTasks: [],
     unacknowledgedUpdates: [],
   };
@@ -187,7 +189,10 @@ function outcomeOf(phase: Phase): Outcome | undefined {
 
 function tick(state: ExecutorState, nowMs: number): Decided {
   if (state.phase.type === "ended") return nodeTick(state, nowMs);
-  return chain(companionsTick(state, nowMs), (one) => chain(adminTick(one, nowMs), (two) => nodeTick(two, nowMs)));
+  const work = chain(companionsTick(state, nowMs), (one) =>
+    chain(adminTick(one, nowMs), (two) => nodeTick(two, nowMs)),
+  );
+  return chain(work, (next) => repeat(next, nowMs));
 }
 
 function nodeTick(state: ExecutorState, nowMs: number): Decided {
@@ -217,6 +222,19 @@ function nodeTick(state: ExecutorState, nowMs: number): Decided {
     case "idle":
       return { state, actions: [] };
   }
+}
+
+/** Says again how the node is; not while the agent has not even got what was said before. */
+function repeat(state: ExecutorState, nowMs: number): Decided {
+  const { phase, saidMs, timings, unacknowledgedUpdates } = state;
+  const isUp = phase.type === "preparing" || phase.type === "starting" || phase.type === "serving";
+  const isDue = nowMs >= saidMs + timings.repeatMs && unacknowledgedUpdates.length === 0;
+  if (!isUp || !isDue) return { state, actions: [] };
+  const said =
+    phase.type === "serving"
+      ? { state: "TASK_RUNNING" as const, healthy: phase.watch.healthy }
+      : { state: "TASK_STARTING" as const };
+  return update(state, state.taskId, { ...said, message: detailOf(phase) }, nowMs);
 }
 
 /** What the executor's API tells about its node. */

@@ -18,6 +18,8 @@ export type Timings = {
   readonly unansweredMax: number;
   /** A process that answers nothing for so long hangs, and is killed. */
   readonly hangMs: number;
+  /** After so long a node says again how it is: the scheduler takes a long silence for an executor that hangs. */
+  readonly repeatMs: number;
   /** A start that says of itself that it failed is ended after so long. */
   readonly failedStartMs: number;
   /** How long the processes beside the database may take before they are there. */
@@ -87,6 +89,8 @@ export type ExecutorState = {
   readonly questions: number;
   /** "away": the agent may come back. "lost": it will not, nobody hears us any more. */
   readonly link: { readonly state: "away" | "connected" | "lost"; readonly sinceMs: number };
+  /** When the last update was made. */
+  readonly saidMs: number;
   /** Both are part of every subscription, until acknowledged. */
   readonly unacknowledgedTasks: readonly LaunchedTask[];
   readonly unacknowledgedUpdates: readonly ExecutorUpdate[];

@@ -35,7 +35,7 @@ export function update(
     message: said.message.length > MESSAGE_MAX ? `${said.message.slice(0, MESSAGE_MAX)}…` : said.message,
     ...(said.healthy === undefined ? {} : { healthy: said.healthy }),
   };
-  const next = { ...state, seed, unacknowledgedUpdates: pruned([...state.unacknowledgedUpdates, sent]) };
+  const next = { ...state, seed, saidMs: nowMs, unacknowledgedUpdates: pruned([...state.unacknowledgedUpdates, sent]) };
   return { state: next, actions: [{ type: "update", update: sent }] };
 }
 

@@ -12,6 +12,7 @@ import { forgetHeir, hasBegun, heirOf, isLast, makeHeir, makeNodes } from "./nod
 import { abortPlan, beginPlan, beginRemoval, countNodes, step, stepsOf } from "./plans.ts";
 import { carryOutRepair } from "./repair.ts";
 import { giveUpRemoval, giveUpReplacement } from "./recovery.ts";
+import { giveUpRestart } from "./silence.ts";
 import { isWaitingReplacement } from "./replace.ts";
 import {
   activePlans,
@@ -356,5 +357,6 @@ function abort(draft: Draft, id: string): Reply {
   abortPlan(draft, plan);
   giveUpReplacement(draft, plan);
   giveUpRemoval(draft, plan);
+  giveUpRestart(draft, plan);
   return { type: "accepted", plan: id, cluster: plan.cluster };
 }

@@ -14,6 +14,7 @@ import { advancePlans, prunePlans } from "./plans.ts";
 import { advanceReplacements, replaceOverdue } from "./recovery.ts";
 import { expireLeftovers, operationStatus } from "./release.ts";
 import { findNode, nodeOfTask, runningPlans, type State } from "./state.ts";
+import { listen, restartSilent } from "./silence.ts";
 import { taskStatus } from "./status.ts";
 
 const RECONCILE_BACKOFF: Backoff = { initialMs: 1000, factor: 2, maxMs: 30_000, jitter: 0.1 };
@@ -60,6 +61,7 @@ function takeIn(draft: Draft, event: Event): void {
       return forgetInverseOffer(draft, event.inverseOfferId);
     case "tick":
       replaceOverdue(draft);
+      restartSilent(draft);
       prunePlans(draft);
       return declineAgain(draft);
     case "rescinded":
@@ -114,6 +116,7 @@ function subscribed(draft: Draft, frameworkId: string, masterVersion: string | u
     offers: { ...offers, suppressed: false, revivedFor: new Set(), unanswered: [] },
   });
   awaitWindows(draft);
+  listen(draft);
 }
 
 function isAtLeast(version: string, major: number, minor: number): boolean {

@@ -12,6 +12,7 @@ import {
   type State,
 } from "./state.ts";
 import type { Command, Repair } from "./events.ts";
+import { isSilent } from "./silence.ts";
 import { FRAMEWORK_LABEL, RESERVATION_LABEL } from "./launch.ts";
 
 /** What was found to compare. */
@@ -52,6 +53,7 @@ const CHECKS: readonly Check[] = [
   checkReservations,
   checkLeftovers,
   checkIdleNodes,
+  checkSilentNodes,
   checkConfigurations,
   checkRings,
   checkEndpoints,
@@ -310,6 +312,21 @@ function checkLeftovers(evidence: Evidence): readonly Finding[] {
 }
 
 /** Nodes that do not run, and that no plan is at. */
+function checkSilentNodes({ state, nowMs }: Evidence): readonly Finding[] {
+  return nodesOf(state).flatMap((node): readonly Finding[] => {
+    if (!isSilent(state, node, nowMs)) return [];
+    return [
+      {
+        id: `silent:${node.id}`,
+        severity: "error",
+        what: `The executor of node "${node.id}" says nothing any more`,
+        why: "it hangs: nobody watches the database or can operate it; a plan restarts the node while all others serve",
+        advice: `where others do not serve: ringmaster node stop ${node.id}, then ringmaster node start ${node.id}`,
+      },
+    ];
+  });
+}
+
 function checkIdleNodes({ state }: Evidence): readonly Finding[] {
   return [...state.clusters.values()].flatMap((cluster) => {
     if (cluster.record.goal !== "running" || activePlans(state, cluster.record.spec.name).length > 0) return [];

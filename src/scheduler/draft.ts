@@ -88,6 +88,7 @@ export class Draft {
     this.set({
       explanations: without(this.#state.explanations, node.id),
       messages: without(this.#state.messages, node.id),
+      heard: without(this.#state.heard, node.id),
     });
   }
 

@@ -42,6 +42,14 @@ const VOLUME_PATH = "data";
 /** How long a database may take to drain and stop. */
 const GRACE_MS = 120_000;
 
+/** How the id of a node's own task ends; before that it is the executor's. */
+const SERVER = ".server";
+
+/** The executor of a node's own task; undefined: it is an admin task, which shares its node's. */
+export function executorOfServer(taskId: string): string | undefined {
+  return taskId.endsWith(SERVER) ? taskId.slice(0, -SERVER.length) : undefined;
+}
+
 export const FRAMEWORK_LABEL = "ringmaster.framework";
 export const RESERVATION_LABEL = "ringmaster.reservation";
 
@@ -230,7 +238,7 @@ function startOn(
   const frameworkId = knownFrameworkId(state);
   const owner = ownerOf(state, place, held);
   const executorId = `${node.id}.${state.nextLaunch}`;
-  const taskId = `${executorId}.server`;
+  const taskId = `${executorId}${SERVER}`;
   const forTask = take(held, owner, { ...spec.resources, diskMb: 0, ports: [] });
   const forExecutor = take(forTask?.rest ?? [], owner, {
     ...EXECUTOR,
@@ -267,7 +275,7 @@ function startOn(
     unheard: true,
     sinceMs: nowMs,
     healthy: false,
-    task: { taskId, executor },
+    task: { taskId, executor, repeats: true },
     config: cluster.record.config,
   };
   return { node: launched, operations: [launch([task])] };

@@ -106,7 +106,12 @@ export type NodeRecord = {
   readonly sinceMs: number;
   readonly place?: Place;
   /** The task that may be alive: set before the launch is sent, gone with the terminal status. */
-  readonly task?: { readonly taskId: string; readonly executor: ExecutorInfo };
+  readonly task?: {
+    readonly taskId: string;
+    readonly executor: ExecutorInfo;
+    /** Its executor says again and again that the node runs; those of earlier releases did not. */
+    readonly repeats?: true;
+  };
   /** Set with a launch until its executor is heard of: before that nothing of the node need be at its place. */
   readonly unheard?: true;
   /** The cluster's `config` that the present or last task was launched with. */
@@ -225,6 +230,16 @@ export type Window = {
   readonly askedMs: number;
 };
 
+/** A task that is killed until it has ended. */
+export type Kill = {
+  readonly agentId: string;
+  readonly sinceMs: number;
+  readonly attempt: number;
+  readonly nextMs: number;
+  /** Its agent was asked to shut its executor down. */
+  readonly hangs?: true;
+};
+
 export type ClusterState = { readonly record: ClusterRecord; readonly nodes: ReadonlyMap<string, NodeRecord> };
 
 /** Why the offers of late did not do for a node: by agent id, bounded. */
@@ -269,9 +284,13 @@ export type State = {
   readonly unreconciled: ReadonlySet<string>;
   readonly reconcile: { readonly attempt: number; readonly nextMs: number };
   /** Kills to repeat until the task has ended, by task id. */
-  readonly kills: ReadonlyMap<string, { readonly agentId: string; readonly attempt: number; readonly nextMs: number }>;
+  readonly kills: ReadonlyMap<string, Kill>;
   readonly offers: OfferFlow;
   readonly explanations: ReadonlyMap<string, Explanation>;
+  /** Since when everything that executors say is heard here, and when time passed last. */
+  readonly listening: { readonly sinceMs: number; readonly tickMs: number };
+  /** When a node's executor said something last, by node id. */
+  readonly heard: ReadonlyMap<string, number>;
   /** What a node's executor said last while it was starting, by node id. */
   readonly messages: ReadonlyMap<string, string>;
   /** When the last TEARDOWN was sent. */
@@ -315,6 +334,8 @@ export function initialState(settings: Settings, seed: Seed, records: Records): 
     unreconciled: new Set(),
     reconcile: { attempt: 0, nextMs: 0 },
     kills: new Map(),
+    listening: { sinceMs: 0, tickMs: 0 },
+    heard: new Map(),
     offers: {
       suppressed: false,
       revivedFor: new Set(),

@@ -9,6 +9,7 @@ import { databaseOf, memberOf, membersOf } from "./members.ts";
 import { ensureRecovery, keepOut } from "./recovery.ts";
 import { agentGone, leavePlace } from "./release.ts";
 import { findAdminStep, findNode, nodeOfTask, type NodeRecord, type State } from "./state.ts";
+import { heardOf } from "./silence.ts";
 import { failureOf } from "./status-words.ts";
 
 /** Wait before the second start after a failure and all further ones; the first is tried at once. */
@@ -81,6 +82,7 @@ function supersededTask(draft: Draft, status: TaskStatus): void {
 }
 
 function alive(draft: Draft, node: NodeRecord, status: TaskStatus): void {
+  if (status.source === "EXECUTOR") heardOf(draft, node.id);
   const phase = alivePhase(node, status);
   const joined = node.joined || status.state === "TASK_RUNNING";
   if (status.message !== undefined) draft.say(node.id, status.message);

@@ -115,6 +115,21 @@ describe("a node that serves", () => {
     expect(story.done).toEqual(["60 TASK_RUNNING unhealthy no answer within 5000 ms"]);
   });
 
+  test("says again that it runs after five minutes without a word, once the agent has all that was said", () => {
+    const story = new Story().served();
+    const probed = (...seconds: readonly number[]): readonly string[] => {
+      for (const second of seconds)
+        story.at(second, { type: "probed", answered: "all", health: serving }, { type: "tick" });
+      return story.done.splice(0);
+    };
+    const again = `TASK_RUNNING healthy ${serving.detail}`;
+    expect(probed(150, 302)).toEqual([]);
+    expect(probed(303, 304)).toEqual([`303 ${again}`]);
+    expect(probed(604, 900)).toEqual([]);
+    story.acknowledgeAll(901);
+    expect(probed(902, 903)).toEqual([`902 ${again}`]);
+  });
+
   test("is killed when it answers nothing for five minutes", () => {
     const story = new Story().served().at(290, { type: "probed", answered: "none", health: silent });
     story.at(304, { type: "tick" }).at(306, { type: "tick" }).at(309, { type: "tick" });

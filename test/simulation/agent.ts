@@ -205,6 +205,7 @@ export class Agent {
     this.#world.timeline.at(this.#world.delay("subscribe", 100, 1500), () => {
       if (!this.running || !process.alive || container.subscribed) return;
       if (epoch !== this.epoch && !this.running) return;
+      if (process.hangs) return process.end("as it did not subscribe in time");
       container.subscribed = true;
       const { tasks, updates } = process.unacknowledged;
       process.tell({ type: "subscribed", agentId: this.id, hostname: this.hostname, frameworkName: "ringmaster" });
@@ -230,6 +231,22 @@ export class Agent {
     this.#say(taskId, "TASK_KILLED", "killed during the launch", "TASK_KILLED_DURING_LAUNCH");
     container.tasks.delete(taskId);
     if (container.tasks.size === 0) this.executorEnded(container, "unused");
+  }
+
+  /** The executor is asked to end; when its grace is over its container is destroyed. */
+  shutdown(executorId: string): void {
+    const container = this.containers.get(executorId);
+    if (container === undefined) return;
+    const end = (): void =>
+      container.process === undefined
+        ? this.executorEnded(container, "as it was shut down")
+        : container.process.end("as it did not end when it was shut down");
+    if (container.process === undefined) return end();
+    if (container.subscribed) container.process.tell({ type: "shutdown" });
+    const { epoch } = this;
+    this.#world.timeline.at(container.executor.shutdownGraceMs, () =>
+      this.epoch === epoch && this.containers.get(executorId) === container ? end() : undefined,
+    );
   }
 
   /** Operators of Mesos want the agent empty. */

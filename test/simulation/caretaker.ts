@@ -23,6 +23,8 @@ export class Caretaker {
   readonly #given = new Map<string, number>();
   /** Nodes that plans have waited for in vain. */
   readonly #awaited = new Set<string>();
+  /** Nodes whose executors hang, and that cannot be restarted while others are away. */
+  readonly #silent = new Set<string>();
   /** Since when plans are watched. */
   readonly #watched = new Map<string, number>();
 
@@ -71,6 +73,11 @@ export class Caretaker {
             ({ type, operation, status: open }) => open !== "done" && type !== "release" && operation !== "settle",
           ) === true,
     );
+    const silent = nodes.find(({ id, phase }) => phase === "running" && this.#silent.has(id));
+    if (silent !== undefined && !isBusy && this.#try(`stop ${silent.id}`, 5)) {
+      this.#silent.delete(silent.id);
+      return { type: "stopNode", cluster: name, node: silent.id };
+    }
     // First those that others were seen to wait for, then members: those that never joined wait for them.
     const rank = ({ id, joined }: NodeRecord): number => (this.#awaited.has(id) ? 0 : joined ? 1 : 2);
     const deadForLong = kept.filter((node) => this.#isDeadForLong(node));
@@ -88,6 +95,11 @@ export class Caretaker {
         this.#world.timeline.say(`operator: reads ${line}`);
         for (const { id } of nodes) if (line.includes(`node "${id}"`)) this.#awaited.add(id);
       }
+      const plan = state.plans.get(stuck);
+      // What the doctor says to an executor that hangs while others are away.
+      if (plan?.kind === "restart")
+        for (const { type, node = "" } of plan.steps)
+          if (type === "stop" && this.#isSilent(node)) this.#silent.add(node);
       this.#given.set(`abort in ${name}`, (this.#given.get(`abort in ${name}`) ?? 0) + 1);
       return { type: "abortPlan", plan: stuck };
     }
@@ -181,6 +193,14 @@ export class Caretaker {
     const host = nodes.find(({ id }) => ring?.serving(id) !== undefined);
     if (member === undefined || host === undefined || !this.#try(`stranger ${member}`, 5)) return undefined;
     return { type: "operate", cluster, node: host.id, operation: "remove-stranger", args: { member } };
+  }
+
+  #isSilent(node: string): boolean {
+    return this.#world.agents.some(({ containers }) =>
+      [...containers.values()].some(
+        ({ executor, process }) => process?.hangs === true && executor.labels["ringmaster.node"] === node,
+      ),
+    );
   }
 
   /** Whether the node runs and never came to its ring. */

@@ -35,6 +35,9 @@ export class ExecutorProcess {
   #database: DatabaseProcess | undefined;
   #ended = false;
   readonly #queue: Told[] = [];
+  /** What its own clock would have done while it hangs. */
+  readonly #held: (() => void)[] = [];
+  #hangs = false;
   #deciding = false;
 
   constructor(world: World, agent: Agent, container: Container, volume: Volume) {
@@ -63,10 +66,31 @@ export class ExecutorProcess {
     this.tell({ type: "launch", task: { name, taskId, agentId, data, killGraceMs, raw: data } });
   }
 
+  get hangs(): boolean {
+    return this.#hangs;
+  }
+
+  /** Stands still: it hears and does nothing, and its database goes on unwatched. */
+  hang(): void {
+    this.#hangs = true;
+  }
+
+  /** Goes on with all that has come meanwhile. */
+  wake(): void {
+    if (this.#ended || !this.#hangs) return;
+    this.#hangs = false;
+    for (const run of this.#held.splice(0)) if (!this.#ended) run();
+    this.#decideAll();
+  }
+
   tell(event: Told): void {
     if (this.#ended) return;
     this.#queue.push(event);
-    if (this.#deciding) return;
+    this.#decideAll();
+  }
+
+  #decideAll(): void {
+    if (this.#deciding || this.#hangs) return;
     this.#deciding = true;
     for (let next = this.#queue.shift(); next !== undefined && !this.#ended; next = this.#queue.shift()) {
       const { state, actions } = this.#decide(this.#state, { ...next, nowMs: this.#world.nowMs });
@@ -90,7 +114,8 @@ export class ExecutorProcess {
   }
 
   #later(delayMs: number, run: () => void, counts = true): void {
-    this.#world.timeline.at(delayMs, () => (this.#ended ? undefined : run()), counts);
+    const due = (): unknown => (this.#hangs ? this.#held.push(run) : run());
+    this.#world.timeline.at(delayMs, () => (this.#ended ? undefined : void due()), counts);
   }
 
   #tick(): void {

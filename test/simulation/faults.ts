@@ -36,17 +36,22 @@ const STRIKES = {
   "orphan appears": 0.5,
 } as const;
 
+/** As `STRIKES`, drawn apart: a seed without them plays as it did before there were any. */
+const LATER_STRIKES = { "executor hangs": 1 } as const;
+
 /** Weights of what operators of Mesos do now and then. */
 const PLANNED = { maintenance: 2, "agent drained": 1 } as const;
 
 export type FaultChance = keyof typeof CHANCES;
-export type Strike = keyof typeof STRIKES;
+export type Strike = keyof typeof STRIKES | keyof typeof LATER_STRIKES;
 export type Planned = keyof typeof PLANNED;
 export type FaultKind = FaultChance | Strike | Planned | "operator";
 
+const STRIKE_KINDS = [...Object.keys(STRIKES), ...Object.keys(LATER_STRIKES)] as readonly Strike[];
+
 export const FAULT_KINDS: readonly FaultKind[] = [
   ...(Object.keys(CHANCES) as FaultChance[]),
-  ...(Object.keys(STRIKES) as Strike[]),
+  ...STRIKE_KINDS,
   ...(Object.keys(PLANNED) as Planned[]),
   "operator",
 ];
@@ -83,6 +88,11 @@ export class Faults {
       calm || !hasPlanned || planned.hit(0.5) ? 0 : ([60_000, 180_000, 600_000][planned.between(0, 2)] ?? 180_000);
     for (const [kind, base] of Object.entries(PLANNED))
       this.#rates.set(kind as FaultKind, without.has(kind as FaultKind) ? 0 : base * planned.next());
+    const later = new Chance(seed, "swarm of later strikes");
+    for (const [kind, base] of Object.entries(LATER_STRIKES)) {
+      const rate = later.hit(0.5) ? 0 : base * later.next() * 2;
+      this.#rates.set(kind as FaultKind, calm || !hasPlanned || without.has(kind as FaultKind) ? 0 : rate);
+    }
     this.commandMs = without.has("operator") ? 0 : ([30_000, 90_000, 300_000][swarm.between(0, 2)] ?? 90_000);
   }
 
@@ -108,7 +118,6 @@ export class Faults {
 
   /** What strikes next; undefined: nothing can. */
   strike(): Strike | undefined {
-    const kinds = Object.keys(STRIKES) as Strike[];
-    return this.stream("strike").weighted(kinds.map((kind) => [kind, this.#rates.get(kind) ?? 0] as const));
+    return this.stream("strike").weighted(STRIKE_KINDS.map((kind) => [kind, this.#rates.get(kind) ?? 0] as const));
   }
 }

@@ -150,6 +150,8 @@ export class Master {
         return this.allocator.allocate();
       case "kill":
         return this.#kill(call.taskId, call.agentId);
+      case "shutdown":
+        return this.#shutdown(call.executorId, call.agentId);
       case "acknowledge":
         return this.#acknowledge(call.agentId, call.taskId, call.uuid);
       case "acknowledgeOperation": {
@@ -192,6 +194,12 @@ export class Master {
     if (known === undefined) return this.#answer(taskId, agentId);
     const agent = this.agents.get(known.task.agentId)?.agent;
     agent?.deliver(() => agent.kill(taskId));
+  }
+
+  #shutdown(executorId: string, agentId: string): void {
+    this.#world.checks.kill(`${executorId}.server`);
+    const agent = this.agents.get(agentId)?.agent;
+    agent?.deliver(() => agent.shutdown(executorId));
   }
 
   #acknowledge(agentId: string, taskId: string, uuid: Uint8Array): void {

@@ -52,6 +52,14 @@ export function strike(world: World): void {
       database.hangs = true;
       return;
     }
+    case "executor hangs": {
+      const executor = chance.pick(executors(world));
+      // While one hangs nobody knows how its node is; of a second one no scheduler could know that it must be spared.
+      if (executor === undefined || executors(world).some(({ hangs }) => hangs)) return;
+      timeline.say(`executor of ${executor.database?.task.node ?? "nothing yet"}: hangs`);
+      executor.hang();
+      return chance.hit(0.5) ? timeline.at(chance.between(1000, 1_800_000), () => executor.wake()) : undefined;
+    }
     case "master fails over":
     case "master forgets": {
       if (!master.up) return;
