@@ -50,7 +50,8 @@ function isStopping({ steps }: PlanRecord, { id }: NodeRecord): boolean {
 
 /** Whether the node starts or runs, as far as is known, and its executor has not said so for long. */
 export function isSilent(state: State, node: NodeRecord, nowMs: number): boolean {
-  return nowMs >= silentSinceMs(state, node) + SILENT_MS;
+  const standsStill = nowMs - state.listening.tickMs > STOOD_STILL_MS;
+  return !standsStill && nowMs >= silentSinceMs(state, node) + SILENT_MS;
 }
 
 /** Since when the executor of a node is silent, as far as is known; `Infinity`: it need not say anything. */

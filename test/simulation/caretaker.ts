@@ -74,6 +74,8 @@ export class Caretaker {
           ) === true,
     );
     const silent = nodes.find(({ id, phase }) => phase === "running" && this.#silent.has(id));
+    const recovery = activePlans.find((id) => state.plans.get(id)?.kind === "recover");
+    if (silent !== undefined && !isBusy && recovery !== undefined) return { type: "abortPlan", plan: recovery };
     if (silent !== undefined && !isBusy && this.#try(`stop ${silent.id}`, 5)) {
       this.#silent.delete(silent.id);
       return { type: "stopNode", cluster: name, node: silent.id };

@@ -148,7 +148,11 @@ export const PLANTED: Readonly<Record<string, { readonly plant: Plant; readonly 
     shownAs: ["two tasks"],
   },
   "kills are forgotten": {
-    plant: doing((actions) => actions.filter(({ type }) => type !== "kill")),
+    plant: doing((actions) => actions.filter(({ type }) => type !== "kill" && type !== "shutdown")),
+    shownAs: ["cluster", "plan"],
+  },
+  "executors that hang are never shut down": {
+    plant: doing((actions) => actions.filter(({ type }) => type !== "shutdown")),
     shownAs: ["cluster", "plan"],
   },
   "the volume of a node that is kept is destroyed": {
