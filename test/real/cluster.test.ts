@@ -12,6 +12,10 @@ import { startMesos, type Agent, type Mesos } from "./mesos/mesos.ts";
 import { planDone, startScheduler, until, type Scheduler } from "./ringmaster.ts";
 
 const MINUTE = 60_000;
+/** Agents from the beginning. */
+const HOSTS = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
+/** The agent whose zone has another agent in the end. */
+const FOURTH = "127.0.0.4";
 
 let directory: string;
 let mesos: Mesos;
@@ -21,9 +25,11 @@ let offeredBefore: readonly Partial<Agent>[];
 beforeAll(async () => {
   const { archive: tarball } = await cassandraPackage();
   directory = await mkdtemp(join(tmpdir(), "ringmaster-test-"));
-  // The fourth agent comes with the restart of Mesos, in the zone of the first and with the same ports.
-  mesos = await startMesos({ agents: 3, later: 1, samePorts: true });
-  scheduler = await startScheduler({ mesos: mesos.url, directory });
+  // The first agent comes with the restart of Mesos, in the zone of the fourth and with the same ports. The master takes an agent
+  // for unreachable after nine seconds, the scheduler its nodes for lost after six more.
+  const env = { MESOS_AGENT_PING_TIMEOUT: "3secs", MESOS_MAX_AGENT_PING_TIMEOUTS: "3" };
+  mesos = await startMesos({ agents: 0, apart: 3, later: 1, samePorts: true, env });
+  scheduler = await startScheduler({ mesos: mesos.url, directory, flags: ["--permanent-after", "6"] });
   offeredBefore = await resources();
   await Bun.write(
     join(directory, "cluster.json"),
@@ -37,6 +43,7 @@ beforeAll(async () => {
       // A replacement sleeps for this time, by default for a minute, to be sure that the old node is dead.
       settings: {
         ...SMALL_PROFILE,
+        seeds: 3,
         "jvm.options": [...SMALL_PROFILE["jvm.options"], "-Dcassandra.broadcast_interval_ms=15000"],
       },
     }),
@@ -110,6 +117,18 @@ async function through<T>(number: number, use: (client: Client) => Promise<T>): 
   return throughNode(node, use);
 }
 
+function numberOf(node: NodeView | undefined): number {
+  return Number(node?.id.split("-").at(-1));
+}
+
+/** The newest replacement, if it is another than `before`. */
+async function replacement(before?: PlanView): Promise<PlanView | undefined> {
+  const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
+  const number = ({ id }: PlanView): number => Number(id.split("-").at(-1));
+  const found = plans.filter(({ kind }) => kind === "replace").toSorted((a, b) => number(b) - number(a))[0];
+  return found?.id === before?.id ? undefined : found;
+}
+
 async function rows(client: Client): Promise<readonly number[]> {
   const result = await client.execute("SELECT id FROM test.rows");
   return result.rows.map((row) => Number(row["id"])).toSorted((a, b) => a - b);
@@ -119,6 +138,16 @@ async function rows(client: Client): Promise<readonly number[]> {
 async function rowsAtQuorum(client: Client): Promise<readonly number[]> {
   const result = await client.execute("SELECT id FROM test.rows", [], { consistency: types.consistencies.quorum });
   return result.rows.map((row) => Number(row["id"])).toSorted((a, b) => a - b);
+}
+
+/** The ring as a node sees it; it may hear a second late of what has happened. */
+async function expectThreeMembers(node: string): Promise<void> {
+  await until(`three members are up as ${node} sees it`, MINUTE, async () => {
+    const { out } = await scheduler.cli("node", "status", "demo", node);
+    const members = out.split("\n").filter((line) => /\s[UD][NLJM]\s/.test(line));
+    if (members.length !== 3 || members.some((line) => !/\sUN\s/.test(line))) throw new Error(out);
+    return true;
+  });
 }
 
 /** Watches the nodes while `work` goes on; gives every state that breaks the order of starts. */
@@ -187,7 +216,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       expect((await cassandras()).size).toBe(3);
       expect((await nodes()).map(({ rack, hostname }) => `${rack} ${hostname}`).toSorted()).toEqual([
         "undefined undefined",
-        "zone-1 127.0.0.1",
+        "zone-1 127.0.0.4",
         "zone-2 127.0.0.2",
         "zone-3 127.0.0.3",
       ]);
@@ -210,7 +239,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
           .toSorted((a, b) => a.hostname.localeCompare(b.hostname))
           .map(({ hostname, reasons }) => [hostname, reasons.find(({ check }) => check === "hostname:UNIQUE")]),
       ).toEqual(
-        ["127.0.0.1", "127.0.0.2", "127.0.0.3"].map((host) => [
+        HOSTS.map((host) => [
           host,
           {
             check: "hostname:UNIQUE",
@@ -220,8 +249,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
         ]),
       );
       const { out } = await scheduler.cli("plan", "show", "demo-deploy-1");
-      for (const host of ["127.0.0.1", "127.0.0.2", "127.0.0.3"])
-        expect(out).toContain(`"${host}", which has a node already`);
+      for (const host of HOSTS) expect(out).toContain(`"${host}", which has a node already`);
     },
     2 * MINUTE,
   );
@@ -294,6 +322,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       const pids = await cassandras();
       const before = (await nodes()).map(({ taskId }) => taskId);
       await mesos.kill();
+      for (const host of HOSTS) await mesos.killAgent(host);
       await until(
         "the scheduler notices",
         MINUTE,
@@ -301,6 +330,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
           ((await (await fetch(`${scheduler.url()}/health`)).json()) as { mesos: string }).mesos === "disconnected",
       );
       await mesos.restart();
+      for (const host of HOSTS) await mesos.returnAgent(host);
       await until("Mesos and the scheduler agree again", 2 * MINUTE, async () => {
         const metrics = await (await fetch(`${scheduler.url()}/metrics`)).text();
         return metrics.includes("ringmaster_mesos_connected 1") && metrics.includes("ringmaster_unreconciled_tasks 0");
@@ -317,10 +347,66 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
   );
 
   test(
+    "leaves a seed that serves in its place, however long its agent is out of sight, and says why",
+    async () => {
+      const before = await nodes();
+      const pids = await cassandras();
+      const stranded = before.find(({ hostname }) => hostname === FOURTH);
+      await mesos.killAgent(FOURTH);
+      const plan = await until("the replacement waits for the ring", MINUTE, async () => {
+        const found = await replacement();
+        const told = JSON.stringify(found?.steps.flatMap(({ waitsFor }) => waitsFor) ?? []);
+        return told.includes("is alive in the ring") ? found : undefined;
+      });
+      expect(await through(numberOf(stranded), rowsAtQuorum)).toEqual(Array.from({ length: 20 }, (_, id) => id));
+      await mesos.returnAgent(FOURTH);
+      await until("the replacement is called off", MINUTE, async () => {
+        const { status } = await scheduler.json<PlanView>("plan", "show", plan.id);
+        return status === "aborted";
+      });
+      expect((await nodes()).map(({ id, phase, taskId }) => [id, phase, taskId])).toEqual(
+        before.map(({ id, taskId }) => [id, "running", taskId]),
+      );
+      expect(await cassandras()).toEqual(pids);
+    },
+    3 * MINUTE,
+  );
+
+  test(
+    "replaces a seed by itself when its machine stands still, and ends the old one when it wakes",
+    async () => {
+      const lost = (await nodes()).find(({ hostname }) => hostname === FOURTH);
+      const others = (await nodes()).filter(({ id }) => id !== lost?.id);
+      const called = await replacement();
+      await mesos.freezeAgent(FOURTH);
+      const plan = await until("the replacement is planned", MINUTE, () => replacement(called));
+      await planDone(scheduler, plan.id, 4 * MINUTE);
+      const after = await nodes();
+      expect(after.slice(0, 2).map(({ id, taskId }) => [id, taskId])).toEqual(
+        others.map(({ id, taskId }) => [id, taskId]),
+      );
+      expect(after[2]).toMatchObject({ phase: "running", hostname: "127.0.0.1", rack: lost?.rack ?? "" });
+
+      await mesos.thawAgent(FOURTH);
+      await until("the old node is ended and what was reserved for it given back", 2 * MINUTE, async () => {
+        const agent = (await mesos.agents()).find(({ hostname }) => hostname === FOURTH);
+        const isFree = agent?.active === true && Object.keys(agent.reserved_resources).length === 0;
+        return isFree && !(await cassandras()).has(lost?.id ?? "");
+      });
+      expect(await nodes()).toEqual(after);
+      const all = Array.from({ length: 20 }, (_, id) => id);
+      for (const node of after) expect(await through(numberOf(node), rowsAtQuorum)).toEqual(all);
+      await expectThreeMembers(others[0]?.id ?? "");
+    },
+    6 * MINUTE,
+  );
+
+  test(
     "replaces a node by itself when its agent is marked as gone: all rows are there at QUORUM, with every node",
     async () => {
       const lost = (await nodes()).find(({ hostname }) => hostname === "127.0.0.1");
       const others = (await nodes()).filter(({ id }) => id !== lost?.id).map(({ id }) => id);
+      const before = await replacement();
       await mesos.markGone(lost?.agentId ?? "");
       const witness = Number(others[0]?.split("-").at(-1));
       await until("rows can be written without it", MINUTE, () =>
@@ -334,29 +420,27 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
         }),
       );
       const plan = await until("the replacement is done", 4 * MINUTE, async () => {
-        const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
-        const found = plans.find(({ kind }) => kind === "replace");
+        const found = await replacement(before);
         if (found?.status !== "done") throw new Error(JSON.stringify(found?.steps.map(({ waitsFor }) => waitsFor)));
         return found;
       });
       expect(plan.steps.map(({ type, operation, node }) => `${operation ?? type} ${node?.split("-").at(-1)}`)).toEqual([
         `replace ${lost?.id.split("-").at(-1)}`,
         `check-replace ${witness}`,
-        "start 5",
+        "start 7",
         `release ${lost?.id.split("-").at(-1)}`,
       ]);
       const after = await nodes();
-      expect(after.map(({ id }) => id)).toEqual([...others, "ringmaster-demo-5"]);
+      expect(after.map(({ id }) => id)).toEqual([...others, "ringmaster-demo-7"]);
       expect(after.map(({ phase, healthy }) => `${phase} ${healthy}`)).toEqual(after.map(() => "running true"));
-      expect(after[2]).toMatchObject({ hostname: "127.0.0.4", rack: lost?.rack ?? "" });
+      expect(after[2]).toMatchObject({ hostname: FOURTH, rack: lost?.rack ?? "" });
       const all = Array.from({ length: 40 }, (_, id) => id);
       for (const { id } of after) expect(await through(Number(id.split("-").at(-1)), rowsAtQuorum)).toEqual(all);
       // It has streamed what the dead node had.
-      expect(await through(5, rows)).toEqual(all);
-      const { out } = await scheduler.cli("node", "status", "demo", after[0]?.id ?? "");
-      expect(out.split("\n").filter((line) => /\s[UD][NLJM]\s/.test(line))).toHaveLength(3);
-      expect(plan.next).toEndWith("ringmaster node run ringmaster-demo-5 repair");
-      const repair = await scheduler.json<Accepted>("node", "run", "ringmaster-demo-5", "repair");
+      expect(await through(7, rows)).toEqual(all);
+      await expectThreeMembers(after[0]?.id ?? "");
+      expect(plan.next).toEndWith("ringmaster node run ringmaster-demo-7 repair");
+      const repair = await scheduler.json<Accepted>("node", "run", "ringmaster-demo-7", "repair");
       await planDone(scheduler, repair.plan, 2 * MINUTE);
     },
     6 * MINUTE,
@@ -368,9 +452,7 @@ describe("a cluster of four nodes with hostname UNIQUE on three agents", () => {
       const { code, err } = await scheduler.cli("cluster", "destroy", "demo", "--yes", "--wait", "--timeout", "240");
       expect({ code, err: code === 0 ? "" : err }).toEqual({ code: 0, err: "" });
       const offered = await resources();
-      expect(offered.map(({ hostname }) => hostname)).toEqual(["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
-      expect(offered.slice(0, 2)).toEqual(offeredBefore.slice(1));
-      expect(offered[2]?.reserved_resources).toEqual({});
+      expect(offered).toEqual(offeredBefore);
       expect((await cassandras()).size).toBe(0);
       expect((await scheduler.json<{ clusters: readonly unknown[] }>("cluster", "list")).clusters).toEqual([]);
     },

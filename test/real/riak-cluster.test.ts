@@ -79,11 +79,11 @@ async function phases(): Promise<readonly string[]> {
   return (await nodes()).map(({ id, phase }) => `${id} ${phase}`);
 }
 
-/** The cluster's replacement, once it is planned; that of `before` is over. */
-async function replacement(before?: PlanView): Promise<PlanView> {
+/** The cluster's replacement, once it is planned; those before it are over. */
+async function replacement(before: readonly PlanView[]): Promise<PlanView> {
   return await until("the replacement is planned", MINUTE, async () => {
     const { plans } = await scheduler.json<{ plans: readonly PlanView[] }>("plan", "list", "demo");
-    return plans.find(({ id, kind }) => kind === "replace" && id !== before?.id);
+    return plans.find(({ id, kind }) => kind === "replace" && before.every((other) => other.id !== id));
   });
 }
 
@@ -115,7 +115,7 @@ async function erlang(id: string): Promise<number> {
 }
 
 describe("a Riak cluster of three nodes", () => {
-  let first: PlanView | undefined;
+  const replacements: PlanView[] = [];
 
   test(
     "is deployed: the first alone, the others staged, planned and committed; every node serves every key",
@@ -211,17 +211,42 @@ describe("a Riak cluster of three nodes", () => {
   );
 
   test(
+    "leaves a node in its place that lives while its agent alone is out of sight, and says why",
+    async () => {
+      const before = await nodes();
+      const host = before[1]?.hostname ?? "";
+      await mesos.killAgent(host);
+      const plan = await replacement(replacements);
+      replacements.push(plan);
+      await until("the replacement says that the ring sees the node", MINUTE, async () => {
+        const { steps } = await scheduler.json<PlanView>("plan", "show", plan.id);
+        return JSON.stringify(steps).includes(`${before[1]?.id}@${host} is up`);
+      });
+      await expectAllKeys();
+      await mesos.returnAgent(host);
+      await until("the replacement is called off", MINUTE, async () => {
+        const { status } = await scheduler.json<PlanView>("plan", "show", plan.id);
+        return status === "aborted";
+      });
+      expect((await nodes()).map(({ id, phase, taskId }) => [id, phase, taskId])).toEqual(
+        before.map(({ id, taskId }) => [id, "running", taskId]),
+      );
+    },
+    3 * MINUTE,
+  );
+
+  test(
     "replaces a node by itself when its agent stays out of sight, and gives its volume back when the agent returns",
     async () => {
       const lost = (await nodes())[1];
       const host = lost?.hostname ?? "";
       expect((await agentOn(host))?.reserved_resources).not.toEqual({});
       await mesos.loseAgent(host);
-      const plan = await replacement();
-      first = plan;
+      const plan = await replacement(replacements);
+      replacements.push(plan);
       expect((await agentOn(host))?.active ?? false).toBe(false);
       await planDone(scheduler, plan.id, 6 * MINUTE);
-      const left = ["ringmaster-demo-1 running", "ringmaster-demo-4 running", "ringmaster-demo-5 running"];
+      const left = ["ringmaster-demo-1 running", "ringmaster-demo-4 running", "ringmaster-demo-6 running"];
       expect(await phases()).toEqual(left);
       await expectAllKeys();
 
@@ -242,12 +267,12 @@ describe("a Riak cluster of three nodes", () => {
     async () => {
       const lost = (await nodes())[1];
       await mesos.markGone(lost?.agentId ?? "");
-      const plan = await replacement(first);
+      const plan = await replacement(replacements);
       await planDone(scheduler, plan.id, 6 * MINUTE);
       expect(await phases()).toEqual([
         "ringmaster-demo-1 running",
-        "ringmaster-demo-5 running",
         "ringmaster-demo-6 running",
+        "ringmaster-demo-7 running",
       ]);
       await expectAllKeys();
     },

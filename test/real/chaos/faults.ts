@@ -1,31 +1,14 @@
 // What goes wrong in a chaos run. A fault of a database or of what carries it is one replica's: the next comes when the cluster is
 // whole again. Faults of what steers come at any time, one at a time of each part.
 import type { Chance } from "../../simulation/chance.ts";
+import { sendTo } from "../mesos/mesos.ts";
 import { until, type Scheduler } from "../ringmaster.ts";
-import { send, type World } from "./world.ts";
-import type { Writer } from "./writer.ts";
-
-/** A fault that has struck. `undo` is called after `lastsMs`. */
-export type Struck = { readonly text: string; readonly lastsMs: number; readonly undo: () => Promise<void> };
-
-/** A part of what runs here; never two faults of one part at once. */
-export type Part = "database" | "scheduler" | "zookeeper" | "mesos";
-
-export type Fault = {
-  readonly name: string;
-  readonly parts: readonly Part[];
-  readonly weight: number;
-  /** At most once, in the second half of a run that is long enough for it. */
-  readonly isLate?: true;
-  /** Undefined: there is nothing to strike now. */
-  readonly strike: (world: World, chance: Chance, writer: Writer) => Promise<Struck | undefined>;
-};
+import { freezeAgent, freezeMachine, killAgent, loseForGood, loseMachine, strandNode } from "./agents.ts";
+import { nothing, type Fault, type Struck } from "./fault.ts";
+import { HOSTS, type World } from "./world.ts";
 
 /** Other faults may hold an operator's plan up. */
 const RESTART_MS = 240_000;
-const REPLACED_MS = 360_000;
-
-export const nothing = async (): Promise<void> => undefined;
 
 export const FAULTS: readonly Fault[] = [
   {
@@ -53,7 +36,40 @@ export const FAULTS: readonly Fault[] = [
     strike: (world, chance) => freezeOne("executor", world, chance),
   },
   { name: "restart a node", parts: ["database"], weight: 2, strike: restartOne },
-  { name: "lose an agent", parts: ["database", "mesos"], weight: 20, isLate: true, strike: loseAgent },
+  {
+    name: "an agent away for long",
+    parts: ["database", "agent"],
+    needs: ["mesos"],
+    weight: 3,
+    isLong: true,
+    strike: strandNode,
+  },
+  {
+    name: "lose a machine",
+    parts: ["database", "agent"],
+    needs: ["mesos"],
+    weight: 4,
+    isLong: true,
+    strike: loseMachine,
+  },
+  {
+    name: "freeze a machine",
+    parts: ["database", "agent"],
+    needs: ["mesos"],
+    weight: 4,
+    isLong: true,
+    strike: freezeMachine,
+  },
+  {
+    name: "lose an agent for good",
+    parts: ["database", "agent"],
+    needs: ["mesos"],
+    weight: 4,
+    isLong: true,
+    strike: loseForGood,
+  },
+  { name: "kill an agent", parts: ["agent"], weight: 2, strike: killAgent },
+  { name: "freeze an agent", parts: ["agent"], weight: 1, strike: freezeAgent },
   { name: "kill the leader", parts: ["scheduler"], weight: 3, strike: killLeader },
   { name: "freeze the leader", parts: ["scheduler"], weight: 2, strike: freezeLeader },
   { name: "kill the standby", parts: ["scheduler"], weight: 1, strike: killStandby },
@@ -61,6 +77,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "freeze ZooKeeper", parts: ["zookeeper"], weight: 1, strike: freezeZookeeper },
   { name: "kill Mesos", parts: ["mesos"], weight: 1, strike: killMesos },
   { name: "freeze Mesos", parts: ["mesos"], weight: 1, strike: freezeMesos },
+  { name: "kill Mesos everywhere", parts: ["mesos", "agent"], weight: 1, strike: killEverywhere },
 ];
 
 type Kind = "cassandra" | "executor";
@@ -79,7 +96,7 @@ async function pickOne(
 async function killOne(kind: Kind, world: World, chance: Chance): Promise<Struck | undefined> {
   const picked = await pickOne(kind, world, chance);
   if (picked === undefined) return undefined;
-  for (const pid of picked.pids) send(pid, "SIGKILL");
+  for (const pid of picked.pids) sendTo(pid, "SIGKILL");
   return { text: `kill -9 of the ${kind} of ${picked.node}`, lastsMs: 0, undo: nothing };
 }
 
@@ -87,9 +104,9 @@ async function freezeOne(kind: Kind, world: World, chance: Chance): Promise<Stru
   const picked = await pickOne(kind, world, chance);
   if (picked === undefined) return undefined;
   const lastsMs = chance.between(2_000, 20_000);
-  for (const pid of picked.pids) send(pid, "SIGSTOP");
+  for (const pid of picked.pids) sendTo(pid, "SIGSTOP");
   const undo = async (): Promise<void> => {
-    for (const pid of picked.pids) send(pid, "SIGCONT");
+    for (const pid of picked.pids) sendTo(pid, "SIGCONT");
     await nothing();
   };
   return { text: `the ${kind} of ${picked.node} stands still for ${lastsMs} ms`, lastsMs, undo };
@@ -107,32 +124,6 @@ async function restartOne(world: World, chance: Chance): Promise<Struck | undefi
     await until("the restart is over", RESTART_MS, async () => (await world.clusterView()).activePlans.length === 0);
   };
   return { text: `an operator restarts ${node.id}: ${told}`, lastsMs: 0, undo };
-}
-
-/**
- * An agent is gone for good, with the volume on it. The agents here share a process that does not come back without it, so Mesos
- * is not killed any more after that.
- */
-async function loseAgent(world: World, chance: Chance, writer: Writer): Promise<Struck | undefined> {
-  const node = chance.pick(await world.nodes().catch(() => []));
-  const agentId = node?.agentId;
-  if (node === undefined || agentId === undefined || node.phase !== "running") return undefined;
-  const struck = await writer.withEveryReplica(async () => {
-    await world.mesos.markGone(agentId);
-    world.isAgentLost = true;
-    return true;
-  });
-  if (struck === undefined) return undefined;
-  const undo = async (): Promise<void> => {
-    await until(`another node takes the place of ${node.id}`, REPLACED_MS, async () => {
-      const nodes = await world.nodes();
-      return (
-        nodes.length === 3 && nodes.every(({ id, phase, healthy }) => id !== node.id && phase === "running" && healthy)
-      );
-    });
-    await writer.use(await world.endpoints());
-  };
-  return { text: `the agent of ${node.id} is gone for good`, lastsMs: 0, undo };
 }
 
 async function killScheduler(name: string, scheduler: Scheduler, world: World, chance: Chance): Promise<Struck> {
@@ -158,9 +149,9 @@ async function killStandby(world: World, chance: Chance): Promise<Struck | undef
 
 function freeze(text: string, pid: number, chance: Chance): Struck {
   const lastsMs = chance.between(1_000, 12_000);
-  send(pid, "SIGSTOP");
+  sendTo(pid, "SIGSTOP");
   const undo = async (): Promise<void> => {
-    send(pid, "SIGCONT");
+    sendTo(pid, "SIGCONT");
     await nothing();
   };
   return { text: `${text} stands still for ${lastsMs} ms`, lastsMs, undo };
@@ -187,18 +178,24 @@ async function freezeZookeeper({ zookeeper }: World, chance: Chance): Promise<St
   return { text: `ZooKeeper stands still for ${lastsMs} ms`, lastsMs, undo };
 }
 
-async function killMesos({ mesos, isAgentLost }: World, chance: Chance): Promise<Struck | undefined> {
-  if (isAgentLost) return undefined;
+async function killMesos({ mesos }: World, chance: Chance): Promise<Struck | undefined> {
   const lastsMs = chance.between(0, 8_000);
   await mesos.kill();
-  return {
-    text: `kill -9 of Mesos, master and agents, started again after ${lastsMs} ms`,
-    lastsMs,
-    undo: mesos.restart,
+  return { text: `kill -9 of Mesos' master, started again after ${lastsMs} ms`, lastsMs, undo: mesos.restart };
+}
+
+async function killEverywhere({ mesos }: World, chance: Chance): Promise<Struck | undefined> {
+  const lastsMs = chance.between(0, 8_000);
+  await mesos.kill();
+  for (const host of HOSTS) await mesos.killAgent(host);
+  const undo = async (): Promise<void> => {
+    await mesos.restart();
+    for (const host of HOSTS) await mesos.returnAgent(host);
   };
+  return { text: `kill -9 of Mesos, master and agents, started again after ${lastsMs} ms`, lastsMs, undo };
 }
 
 async function freezeMesos({ mesos }: World, chance: Chance): Promise<Struck> {
   await nothing();
-  return freeze("Mesos, master and agents,", mesos.pid(), chance);
+  return freeze("Mesos' master", mesos.pid(), chance);
 }

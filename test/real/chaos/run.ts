@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { Chance } from "../../simulation/chance.ts";
 import { until } from "../ringmaster.ts";
-import { FAULTS, nothing, type Fault, type Part } from "./faults.ts";
+import { nothing, type Fault, type Part } from "./fault.ts";
+import { FAULTS } from "./faults.ts";
 import { World } from "./world.ts";
 import { Writer } from "./writer.ts";
 
@@ -29,8 +30,8 @@ export type ChaosResult = {
 };
 
 const WHOLE_MS = 300_000;
-/** A replacement takes a minute or two: shorter runs have no time for one. */
-const LATE_MS = 90_000;
+/** A replacement takes a minute or more: none begins so shortly before the end. */
+const LONG_MS = 45_000;
 const PROGRESS_MS = 15_000;
 /** Two processes of one node for so long are no handing over any more. */
 const TWICE_MS = 3_000;
@@ -128,12 +129,11 @@ class Run {
   /** Lets faults strike for so long. */
   async strike(forMs: number): Promise<void> {
     const untilMs = performance.now() + forMs;
-    const lateMs = forMs < LATE_MS ? Infinity : untilMs - forMs / 2;
     let saidMs = performance.now();
     while (performance.now() < untilMs) {
       await Bun.sleep(this.#chance.between(2_000, 9_000));
       this.#check();
-      const fault = await this.#choose(performance.now() > lateMs);
+      const fault = await this.#choose(performance.now() < untilMs - LONG_MS);
       if (fault !== undefined) await this.#begin(fault);
       if (performance.now() - saidMs < PROGRESS_MS) continue;
       saidMs = performance.now();
@@ -166,12 +166,12 @@ class Run {
   }
 
   /** A fault of a part that has none now; of the database only while it is whole, so that at most one replica is away. */
-  async #choose(isLateNow: boolean): Promise<Fault | undefined> {
+  async #choose(isLongOpen: boolean): Promise<Fault | undefined> {
     const isWhole = !this.#struck.has("database") && (await this.#writer.isWhole());
     const open = FAULTS.filter(
-      ({ name, parts, isLate }) =>
-        parts.every((part) => !this.#struck.has(part) && (part !== "database" || isWhole)) &&
-        (isLate !== true || (isLateNow && this.counts[name] === undefined)),
+      ({ parts, needs = [], isLong }) =>
+        [...parts, ...needs].every((part) => !this.#struck.has(part) && (part !== "database" || isWhole)) &&
+        (isLong !== true || isLongOpen),
     );
     return this.#chance.weighted(open.map((fault) => [fault, fault.weight] as const));
   }

@@ -1,17 +1,26 @@
-// What chaos is made in: a real Mesos of four agents, a real ZooKeeper, two schedulers and a Cassandra cluster of three nodes.
+// What chaos is made in: a real Mesos of four agents with a process each, a real ZooKeeper, two schedulers and a Cassandra cluster of three nodes.
 import { mkdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterView, EndpointsView, NodeView } from "../../../src/databases/api.ts";
 import { cassandraPackage } from "../cassandra/package.ts";
 import { SMALL_PROFILE } from "../cassandra/small-profile.ts";
-import { startMesos, type Mesos } from "../mesos/mesos.ts";
+import { sendTo, startMesos, type Mesos } from "../mesos/mesos.ts";
 import { startScheduler, until, type Scheduler } from "../ringmaster.ts";
 import { startZookeeper, type Zookeeper } from "../zookeeper.ts";
 
 const CLUSTER = "chaos";
+const NODES = 3;
+/** Of the agents: one more than nodes. */
+export const HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] as const;
 const DEPLOY_MS = 420_000;
 const ANSWER_MS = 3_000;
 const RESTART_MS = 120_000;
+
+/** After this the master takes an agent that does not answer for unreachable. */
+export const UNREACHABLE_MS = 6_000;
+const MESOS_ENV = { MESOS_AGENT_PING_TIMEOUT: "2secs", MESOS_MAX_AGENT_PING_TIMEOUTS: "3" };
+/** And after so much more the scheduler replaces its node. */
+export const PERMANENT_AFTER_MS = 10_000;
 
 /** Processes of one node that agents of ours started. */
 export type NodeProcesses = { readonly cassandra: readonly number[]; readonly executor: readonly number[] };
@@ -20,7 +29,8 @@ export class World {
   readonly mesos: Mesos;
   readonly zookeeper: Zookeeper;
   readonly schedulers: readonly Scheduler[];
-  isAgentLost = false;
+  /** Agents that are gone for good, of which Mesos does not know that: what was reserved there is remembered for ever. */
+  silentlyGone = 0;
   /** Schedulers that were killed and not started again yet. */
   readonly down = new Set<Scheduler>();
 
@@ -34,7 +44,15 @@ export class World {
   static async start(directory: string): Promise<World> {
     const begun: { stop: () => Promise<void> }[] = [];
     try {
-      const mesos = await startMesos({ agents: 4, samePorts: true, work: join(directory, "mesos") });
+      const work = join(directory, "mesos");
+      const mesos = await startMesos({
+        agents: 0,
+        apart: HOSTS.length,
+        hosts: HOSTS,
+        samePorts: true,
+        work,
+        env: MESOS_ENV,
+      });
       begun.push(mesos);
       const zookeeper = await startZookeeper();
       begun.push(zookeeper);
@@ -42,7 +60,7 @@ export class World {
       for (const name of ["a", "b"]) {
         const own = join(directory, `scheduler-${name}`);
         await mkdir(own, { recursive: true });
-        const flags = ["--drain", "1"];
+        const flags = ["--drain", "1", "--permanent-after", String(PERMANENT_AFTER_MS / 1000)];
         const scheduler = await startScheduler({ mesos: mesos.url, directory: own, store: zookeeper.url(), flags });
         begun.push(scheduler);
         schedulers.push(scheduler);
@@ -57,14 +75,14 @@ export class World {
   /** Ends everything that was started. */
   async stop(): Promise<void> {
     for (const scheduler of this.schedulers) {
-      send(scheduler.pid(), "SIGCONT");
+      sendTo(scheduler.pid(), "SIGCONT");
       await scheduler.kill();
     }
     await this.mesos.stop();
     await this.zookeeper.stop();
   }
 
-  /** Brings the cluster up; gives where its nodes are, which does not change. */
+  /** Brings the cluster up; gives where its nodes are. */
   async deploy(): Promise<EndpointsView["nodes"]> {
     const { archive } = await cassandraPackage();
     const body = {
@@ -72,11 +90,15 @@ export class World {
       database: "cassandra",
       version: "5.0.4",
       package: `file://${archive}`,
-      nodes: 3,
+      nodes: NODES,
       resources: { cpus: 0.5, memMb: 768, diskMb: 2048 },
       // All in one rack: a node that takes the place of another has to be in its rack.
       constraints: "hostname:UNIQUE",
-      settings: SMALL_PROFILE,
+      // A replacement sleeps for this time, by default for a minute, to be sure that the old node is dead.
+      settings: {
+        ...SMALL_PROFILE,
+        "jvm.options": [...SMALL_PROFILE["jvm.options"], "-Dcassandra.broadcast_interval_ms=15000"],
+      },
     };
     await until("a scheduler takes the cluster", 60_000, async () => {
       const url = `${this.schedulers[0]?.url()}/api/v1/clusters`;
@@ -168,6 +190,13 @@ export class World {
     const wounds = nodes.nodes
       .filter(({ phase, healthy }) => phase !== "running" || !healthy)
       .map(({ id, phase }) => `${id} is ${phase}`);
+    const known = new Set(nodes.nodes.map(({ id }) => id));
+    if (known.size !== NODES) wounds.push(`there are ${known.size} nodes`);
+    for (const [id, { cassandra, executor }] of await this.processes())
+      for (const pid of [...cassandra, ...executor])
+        if (!known.has(id)) wounds.push(`process ${pid} is of no node ${id}`);
+    const leftovers = Number(/^ringmaster_leftover_reservations (\d+)$/m.exec(metrics)?.[1]);
+    if (leftovers !== this.silentlyGone) wounds.push(`${leftovers} reservations are to be given back`);
     if (cluster.status !== "running") wounds.push(`the cluster is ${cluster.status}`);
     if (cluster.activePlans.length > 0) wounds.push(`plans ${cluster.activePlans.join(", ")} are at work`);
     if (!metrics.includes("ringmaster_mesos_connected 1")) wounds.push("the leader has no Mesos");
@@ -200,14 +229,5 @@ function isAlive(pid: number): boolean {
     return process.kill(pid, 0);
   } catch {
     return false;
-  }
-}
-
-/** A signal to a process of ours that may have ended by itself. */
-export function send(pid: number, signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "ESRCH") throw error;
   }
 }

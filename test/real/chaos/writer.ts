@@ -10,6 +10,8 @@ const WORKERS = 4;
 const PAUSE_MS = 20;
 const ANSWER_MS = 5_000;
 const PAGE = 500;
+/** A node that failed is asked nothing for so long: who waits for one that stands still writes nothing to the others. */
+const PASSED_OVER_MS = 2_000;
 
 /** A client of this node alone that never gives up on it. */
 function clientOf(node: Node): Client {
@@ -30,6 +32,7 @@ function clientOf(node: Node): Client {
 
 export class Writer {
   #clients: readonly Client[] = [];
+  readonly #failedMs = new WeakMap<Client, number>();
   readonly #acknowledged: number[] = [];
   readonly #workers: Promise<void>[] = [];
   #next = 0;
@@ -115,8 +118,9 @@ export class Writer {
 
   /** Numbers of acknowledged rows that a read of the whole table at QUORUM does not find as they were written. */
   async lost(): Promise<readonly number[]> {
+    const acknowledged = [...this.#acknowledged];
     const found = await this.#scan(types.consistencies.quorum);
-    return this.#acknowledged.filter((id) => !found.has(id));
+    return acknowledged.filter((id) => !found.has(id));
   }
 
   /** Numbers of the rows that are as they were written. */
@@ -145,7 +149,7 @@ export class Writer {
       await this.#pause;
       this.#underWay += 1;
       const id = this.#next++;
-      const client = this.#clients[turn % this.#clients.length];
+      const client = this.#clientOf(turn);
       try {
         await client?.execute("INSERT INTO chaos.rows (id, value) VALUES (?, ?)", [id, valueOf(id)], { prepare: true });
         this.#acknowledged.push(id);
@@ -155,10 +159,19 @@ export class Writer {
       } catch {
         // The row may be there or not: nobody was told that it is.
         this.#failures += 1;
+        if (client !== undefined) this.#failedMs.set(client, performance.now());
       }
       this.#underWay -= 1;
       await Bun.sleep(PAUSE_MS);
     }
+  }
+
+  /** In turn those that did not fail just now; if all did, all of them. */
+  #clientOf(turn: number): Client | undefined {
+    const sinceMs = performance.now() - PASSED_OVER_MS;
+    const good = this.#clients.filter((client) => (this.#failedMs.get(client) ?? -Infinity) < sinceMs);
+    const chosen = good.length > 0 ? good : this.#clients;
+    return chosen[turn % chosen.length];
   }
 }
 

@@ -56,15 +56,24 @@ export type Mesos = AsyncDisposable & {
   readonly agents: () => Promise<readonly Agent[]>;
   /** Tells the master that the agent's host is gone for good. */
   readonly markGone: (agentId: string) => Promise<void>;
-  /** kill -9 of an agent apart, by its host name, and of all that it started: its machine has lost power. */
+  /** The process of an agent apart, by its host name; undefined while it is killed. */
+  readonly agentPid: (host: string) => number | undefined;
+  /** kill -9 of an agent apart: what it started lives on. */
+  readonly killAgent: (host: string) => Promise<void>;
+  /** kill -9 of an agent apart and of all that it started: its machine has lost power. */
   readonly loseAgent: (host: string) => Promise<void>;
-  /** The machine is back: its agent starts again with all that is on its disk. */
+  /** The machine of an agent apart stands still until `thawAgent`: its agent and all that it started, whatever listens goes on listening. */
+  readonly freezeAgent: (host: string) => Promise<void>;
+  readonly thawAgent: (host: string) => Promise<void>;
+  /** The agent starts again with all that is on its machine's disk. */
   readonly returnAgent: (host: string) => Promise<void>;
+  /** Another machine, with an empty disk and a new agent, in the place of one that is lost for good. */
+  readonly renewAgent: (host: string) => Promise<void>;
   /** The processes that agents started and that live. */
   readonly processes: () => Promise<ReadonlySet<number>>;
   /** What master, agents and executors printed. */
   readonly log: () => Promise<string>;
-  /** kill -9: master and agents are gone at once, executors stay. */
+  /** kill -9: the master and the agents in its process are gone at once; executors and agents apart stay. */
   readonly kill: () => Promise<void>;
   /** Starts again after `kill`, on the same port and state. */
   readonly restart: () => Promise<void>;
@@ -87,11 +96,18 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
     mesos.kill("SIGKILL");
     await mesos.exited;
   };
-  const loseAgent = async (host: string): Promise<void> => {
+  const killAgent = async (host: string): Promise<void> => {
     apart.get(host)?.kill("SIGKILL");
     await apart.get(host)?.exited;
     apart.delete(host);
+  };
+  const loseAgent = async (host: string): Promise<void> => {
+    await killAgent(host);
     await killThoseIn(join(work, host));
+  };
+  const machine = async (host: string, signal: "SIGSTOP" | "SIGCONT"): Promise<void> => {
+    apart.get(host)?.kill(signal);
+    for (const pid of await processesIn(join(work, host))) sendTo(pid, signal);
   };
   const returnAgent = async (host: string): Promise<void> => {
     const index = lines.findIndex((line) => line.startsWith(`${host}|`));
@@ -104,6 +120,11 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
       MESOS_NUM_SLAVES: "1",
     };
     apart.set(host, await launch(home, join(work, host), log, { ...env, ...options.env }));
+  };
+  const renewAgent = async (host: string): Promise<void> => {
+    await loseAgent(host);
+    await rm(join(work, host), { recursive: true, force: true });
+    await returnAgent(host);
   };
   const stop = async (): Promise<void> => {
     await kill();
@@ -129,8 +150,13 @@ export async function startMesos(options: MesosOptions): Promise<Mesos> {
     pid: () => mesos.pid,
     agents: () => readAgents(url),
     markGone: (agentId) => markGone(url, agentId),
+    agentPid: (host) => apart.get(host)?.pid,
+    killAgent,
     loseAgent,
+    freezeAgent: (host) => machine(host, "SIGSTOP"),
+    thawAgent: (host) => machine(host, "SIGCONT"),
     returnAgent,
+    renewAgent,
     processes: () => processesIn(work),
     log: () => readFile(log, "utf8"),
     kill,
@@ -229,14 +255,15 @@ async function start(
 
 async function allThere(mesos: Bun.Subprocess, port: number, wanted: number): Promise<void> {
   const deadlineMs = performance.now() + START_DEADLINE_MS;
-  for (let found = 0; found < wanted;) {
+  // Fewer than none: the master does not answer yet.
+  for (let found = -1; found < wanted;) {
     if (mesos.exitCode !== null || mesos.signalCode !== null) throw new Error("its process ended");
     if (performance.now() > deadlineMs)
-      throw new Error(`found ${found} agents after ${START_DEADLINE_MS} ms, wanted ${wanted}`);
+      throw new Error(`found ${Math.max(0, found)} agents after ${START_DEADLINE_MS} ms, wanted ${wanted}`);
     await Bun.sleep(50);
     found = await readAgents(`http://127.0.0.1:${port}`).then(
       (agents) => agents.filter((agent) => agent.active).length,
-      () => 0,
+      () => -1,
     );
   }
 }
@@ -263,14 +290,17 @@ async function killThoseIn(directory: string): Promise<void> {
   for (let left = await processesIn(directory); left.size > 0; left = await processesIn(directory)) {
     if (performance.now() > deadlineMs)
       throw new Error(`Cannot end processes ${[...left].join(", ")} of the Mesos in "${directory}"`);
-    for (const pid of left) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        // It ended by itself meanwhile.
-      }
-    }
+    for (const pid of left) sendTo(pid, "SIGKILL");
     await Bun.sleep(20);
+  }
+}
+
+/** A signal to a process that may have ended by itself meanwhile. */
+export function sendTo(pid: number, signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error) || error.code !== "ESRCH") throw error;
   }
 }
 
