@@ -1,17 +1,16 @@
 // A simulated agent and its host: what is reserved, volumes, executors, status updates that are sent until acknowledged.
 import type { ExecutorUpdate } from "../../src/mesos/executor-api.ts";
-import type { Operation } from "../../src/mesos/operations.ts";
-import { withoutVolume, type Resource } from "../../src/mesos/resources.ts";
+import type { Resource } from "../../src/mesos/resources.ts";
 import {
   type ExecutorInfo,
   isTerminal,
-  type OperationState,
   type TaskInfo,
   type TaskState,
   type TaskStatus,
 } from "../../src/mesos/task.ts";
 import { Bag } from "./bag.ts";
 import { ExecutorProcess } from "./executor.ts";
+import { Operations } from "./operations.ts";
 import type { Volume } from "./ring.ts";
 import type { World } from "./world.ts";
 
@@ -34,6 +33,8 @@ export type Container = {
   readonly tasks: Map<string, TaskInfo>;
   process?: ExecutorProcess;
   subscribed: boolean;
+  /** Its framework was removed: it is being shut down, and nobody hears of it any more. */
+  isEnding?: true;
 };
 
 export type AgentTask = { readonly task: TaskInfo; readonly latest: TaskState; readonly sent: TaskState };
@@ -54,13 +55,7 @@ export class Agent {
   readonly volumes = new Map<string, Volume>();
   readonly containers = new Map<string, Container>();
   readonly #streams = new Map<string, Stream>();
-  /** Outcomes of operations that the framework has not acknowledged, by operation id. */
-  readonly #outcomes = new Map<
-    string,
-    { readonly state: OperationState; readonly uuid: Uint8Array; attempt: number }
-  >();
-  /** Ids of all operations that arrived. */
-  readonly #operations = new Set<string>();
+  readonly operations: Operations;
 
   constructor(
     world: World,
@@ -74,6 +69,11 @@ export class Agent {
     this.#hardware = hardware;
     this.id = `agent-${world.nextId()}`;
     this.total = Bag.of(hardware);
+    this.operations = new Operations(world, this, {
+      toMaster: (run) => this.#toMaster(run),
+      again: (attempt, run) => this.#again(attempt, run),
+      uuid: () => this.#uuid(),
+    });
   }
 
   get reachable(): boolean {
@@ -116,52 +116,6 @@ export class Agent {
     this.#world.timeline.at(20, () =>
       this.epoch === epoch && this.reachable && this.#world.master.knows(this) ? run() : undefined,
     );
-  }
-
-  /** Carries an operation out as far as the agent's own resources allow. */
-  apply(operation: Exclude<Operation, { type: "launch" }>): void {
-    const { id } = operation;
-    const resources = "volumes" in operation ? operation.volumes : operation.resources;
-    const before = beforeOf(operation.type, resources);
-    const fits = this.total.has(before);
-    if (fits) {
-      this.total.remove(before);
-      this.total.add(afterOf(operation.type, resources));
-      for (const { volume } of resources) {
-        if (volume === undefined) continue;
-        if (operation.type === "create")
-          this.volumes.set(volume.id, { id: volume.id, marker: undefined, hasFiles: false, data: new Map() });
-        else if (operation.type === "destroy") this.volumes.delete(volume.id);
-      }
-    }
-    this.#world.timeline.say(
-      `${this.hostname}: ${operation.type} ${fits ? "done" : "does not fit"} ${labelOf(resources)}`,
-    );
-    if (id === undefined) return;
-    this.outcome(id, fits ? "OPERATION_FINISHED" : "OPERATION_FAILED");
-  }
-
-  knowsOperation(id: string): boolean {
-    return this.#operations.has(id);
-  }
-
-  /** Tells how an operation ended, until that is acknowledged. */
-  outcome(id: string, state: OperationState): void {
-    this.#operations.add(id);
-    this.#outcomes.set(id, { state, uuid: this.#uuid(), attempt: 0 });
-    this.#sendOutcome(id);
-  }
-
-  #sendOutcome(id: string): void {
-    const outcome = this.#outcomes.get(id);
-    if (outcome === undefined) return;
-    const { state, uuid } = outcome;
-    this.#toMaster(() => this.#world.master.operationUpdate(this, { operationId: id, state, uuid, agentId: this.id }));
-    this.#again(outcome.attempt++, () => this.#sendOutcome(id));
-  }
-
-  acknowledgeOperation(id: string): void {
-    this.#outcomes.delete(id);
   }
 
   /** Retries carry on only in the same life of the agent. */
@@ -209,6 +163,7 @@ export class Agent {
       container.subscribed = true;
       const { tasks, updates } = process.unacknowledged;
       process.tell({ type: "subscribed", agentId: this.id, hostname: this.hostname, frameworkName: "ringmaster" });
+      if (container.isEnding === true) return this.#end(container);
       for (const update of updates) this.updated(container, update);
       const known = new Set([...tasks, ...updates.map(({ taskId }) => taskId)]);
       for (const task of container.tasks.values())
@@ -249,6 +204,34 @@ export class Agent {
     );
   }
 
+  /** Whose executors and updates are here. */
+  frameworks(): readonly string[] {
+    const executors = [...this.containers.values(), ...[...this.#streams.values()].map(({ task }) => task)];
+    return [...new Set(executors.map(({ executor }) => executor.frameworkId))];
+  }
+
+  /** The framework is removed: its executors end, and nobody is told of anything of it any more. */
+  shutDown(frameworkId: string): void {
+    for (const [taskId, { task }] of this.#streams)
+      if (task.executor.frameworkId === frameworkId) this.#streams.delete(taskId);
+    this.operations.clear(frameworkId);
+    for (const container of [...this.containers.values()]) {
+      if (container.executor.frameworkId !== frameworkId || container.isEnding === true) continue;
+      container.isEnding = true;
+      container.tasks.clear();
+      if (container.process === undefined) this.executorEnded(container, "unused: its framework was removed");
+      else this.#end(container);
+    }
+  }
+
+  /** Asks an executor to end, and kills it at the end of its grace. */
+  #end({ executor, process, subscribed }: Container): void {
+    if (subscribed) process?.tell({ type: "shutdown" });
+    this.#world.timeline.at(executor.shutdownGraceMs, () =>
+      this.running && process?.alive === true ? process.end("at the end of its grace") : undefined,
+    );
+  }
+
   /** Operators of Mesos want the agent empty. */
   killAll(): void {
     for (const { tasks } of [...this.containers.values()]) for (const taskId of [...tasks.keys()]) this.kill(taskId);
@@ -257,7 +240,7 @@ export class Agent {
   /** An executor's update: kept, acknowledged to it, then sent on in its turn. */
   updated(container: Container, update: ExecutorUpdate): void {
     const process = container.process;
-    if (!this.running || process === undefined || !container.subscribed) return;
+    if (!this.running || process === undefined || !container.subscribed || container.isEnding === true) return;
     const { taskId, uuid, state, message, healthy, labels } = update;
     this.#world.timeline.at(5, () => process.tell({ type: "acknowledged", taskId, uuid }), false);
     const stream = this.#streams.get(taskId);
@@ -311,7 +294,7 @@ export class Agent {
   #send(stream: Stream): void {
     const [status] = stream.pending;
     if (status === undefined) return;
-    this.#toMaster(() => this.#world.master.statusUpdate(this, status, stream.latest));
+    this.#toMaster(() => this.#world.master.statusUpdate(this, stream, status, stream.latest));
     const attempt = stream.attempt++;
     this.#again(attempt, () => (stream.pending[0] === status ? this.#send(stream) : undefined));
   }
@@ -348,7 +331,7 @@ export class Agent {
     const labels = { "ringmaster.node": "ringmaster-ghost-1", "ringmaster.cluster": "ghost" };
     const command = { uris: [], environment: {}, value: "exec ./ringmaster executor" };
     const executor: ExecutorInfo = {
-      ...{ executorId, frameworkId: "f-1", name: executorId, source: "ringmaster" },
+      ...{ executorId, frameworkId: this.#world.master.frameworks.id ?? "f-1", name: executorId, source: "ringmaster" },
       ...{ resources: [], command, labels, shutdownGraceMs: 1000 },
     };
     const taskId = `${executorId}.server`;
@@ -414,7 +397,7 @@ export class Agent {
     for (const volume of this.volumes.values()) this.#world.rings.get(volume.cluster ?? "")?.harmed(volume);
     this.containers.clear();
     this.#streams.clear();
-    this.#outcomes.clear();
+    this.operations.clear();
     this.volumes.clear();
     this.total = Bag.of(this.#hardware);
     this.id = `agent-${this.#world.nextId()}`;
@@ -450,10 +433,7 @@ export class Agent {
         stream.attempt = 0;
         this.#send(stream);
       }
-      for (const [id, outcome] of this.#outcomes) {
-        outcome.attempt = 0;
-        this.#sendOutcome(id);
-      }
+      this.operations.tellAll();
     });
   }
 
@@ -462,21 +442,4 @@ export class Agent {
     new DataView(uuid.buffer).setUint32(0, this.#world.nextId());
     return uuid;
   }
-}
-
-/** What an operation takes, and what it makes of it. */
-export function beforeOf(type: Operation["type"], resources: readonly Resource[]): readonly Resource[] {
-  if (type === "reserve")
-    return resources.map((resource) => ({ ...resource, reservations: resource.reservations.slice(0, -1) }));
-  return type === "create" ? resources.map(withoutVolume) : resources;
-}
-
-export function afterOf(type: Operation["type"], resources: readonly Resource[]): readonly Resource[] {
-  if (type === "unreserve")
-    return resources.map((resource) => ({ ...resource, reservations: resource.reservations.slice(0, -1) }));
-  return type === "destroy" ? resources.map(withoutVolume) : resources;
-}
-
-function labelOf(resources: readonly Resource[]): string {
-  return resources[0]?.reservations.at(-1)?.labels["ringmaster.reservation"] ?? "";
 }

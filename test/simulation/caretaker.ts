@@ -49,7 +49,9 @@ export class Caretaker {
   #submit(leader: SchedulerProcess, command: Command): void {
     const what = `${command.type} ${"node" in command ? command.node : ""}`;
     const counts = command.type === "destroyCluster";
-    this.#world.operator.submit(leader, command, counts, () => this.#given.set(what, (this.#given.get(what) ?? 0) + 1));
+    this.#world.operator.submit(leader, command, counts, (how) =>
+      how === "refused" ? undefined : this.#given.set(what, (this.#given.get(what) ?? 0) + 1),
+    );
   }
 
   #choose(state: State, cluster: ClusterState): Command | undefined {

@@ -51,10 +51,12 @@ export class Checks {
   }
 
   /** A new subscription: it has to hear of all live tasks before it may launch. */
-  subscribed(): void {
+  subscribed(frameworkId: string | undefined): void {
     this.#untold = new Set();
+    const { master } = this.#world;
     for (const [node, task] of this.#latest)
-      if (!this.#isGivenUp(node) && this.#world.agents.some((agent) => agent.hasLive(task))) this.#untold.add(task);
+      // Of tasks of a framework that it was before it can hear nothing.
+      if (master.taskInfo(task)?.executor.frameworkId === frameworkId && !this.#isGivenUp(node) && this.#world.agents.some((agent) => agent.hasLive(task))) this.#untold.add(task);
   }
 
   /** Its end was asked for, or its ring goes on without it. */
@@ -67,7 +69,7 @@ export class Checks {
   }
 
   /** An operation that the master takes. */
-  operation(operation: Operation, frameworkId: string): void {
+  operation(operation: Operation): void {
     if (operation.type === "launch") {
       for (const task of operation.tasks) this.#launch(task);
     } else if (operation.type === "create") {
@@ -79,7 +81,7 @@ export class Checks {
     }
     for (const resource of resourcesOf(operation)) {
       const owner = resource.reservations.at(-1)?.labels[OWNER];
-      if (owner !== frameworkId)
+      if (!this.#world.master.frameworks.given.has(owner ?? ""))
         this.fail("foreign", `${operation.type} of ${resource.name}, which belongs to "${owner ?? "nobody"}"`);
       if (operation.type === "destroy") this.#destroy(resource);
     }

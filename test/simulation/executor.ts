@@ -177,6 +177,11 @@ export class ExecutorProcess {
   #prepare(node: NodeTask): void {
     const database = findDatabase(node.database);
     if (database === undefined) return this.tell({ type: "failed", message: `no database ${node.database}` });
+    // Its framework was removed and is another now: what it ran there may take a while to end, and is not ours to stop.
+    const user = [...this.#world.rings.values()]
+      .flatMap((ring) => [...ring.processes.values()])
+      .find(({ volume }) => volume === this.#volume);
+    if (user !== undefined) return this.tell({ type: "failed", message: `"${user.task.node}" uses the volume` });
     const { marker, hasFiles } = this.#volume;
     const names = [...(hasFiles ? ["data"] : []), ...(marker === undefined ? [] : ["ringmaster.json"])];
     const verdict = judgeVolume(node, names, marker);

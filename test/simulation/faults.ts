@@ -42,10 +42,14 @@ const LATER_STRIKES = { "executor hangs": 1 } as const;
 /** Weights of what operators of Mesos do now and then. */
 const PLANNED = { maintenance: 2, "agent drained": 1 } as const;
 
+/** Weights of what becomes of the framework itself. */
+const LIFE = { "framework removed": 4, "framework registered": 1, "framework uninstalled": 0.5 } as const;
+
 export type FaultChance = keyof typeof CHANCES;
 export type Strike = keyof typeof STRIKES | keyof typeof LATER_STRIKES;
 export type Planned = keyof typeof PLANNED;
-export type FaultKind = FaultChance | Strike | Planned | "operator";
+export type Turn = keyof typeof LIFE;
+export type FaultKind = FaultChance | Strike | Planned | Turn | "operator";
 
 const STRIKE_KINDS = [...Object.keys(STRIKES), ...Object.keys(LATER_STRIKES)] as readonly Strike[];
 
@@ -53,6 +57,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   ...(Object.keys(CHANCES) as FaultChance[]),
   ...STRIKE_KINDS,
   ...(Object.keys(PLANNED) as Planned[]),
+  ...(Object.keys(LIFE) as Turn[]),
   "operator",
 ];
 
@@ -70,9 +75,13 @@ export class Faults {
   /** Between two acts of Mesos' operators, on average; 0: there are none. */
   readonly plannedMs: number;
 
+  /** Between two turns in the life of the framework, on average; 0: there are none. */
+  readonly lifeMs: number;
+
   /** `without`: kinds that are left out, to see whether a failure needs them. */
-  constructor(seed: number, without: ReadonlySet<FaultKind>, hasPlanned: boolean) {
+  constructor(seed: number, without: ReadonlySet<FaultKind>, has: { readonly mesos?: number; readonly framework?: number }) {
     this.#seed = seed;
+    const isLeft = (kind: string): boolean => without.has(kind as FaultKind);
     const swarm = new Chance(seed, "swarm");
     // One seed in ten has no faults at all: what fails there needs none.
     const calm = swarm.hit(0.1);
@@ -85,14 +94,19 @@ export class Faults {
     // Drawn apart: a seed without them plays as it did before there were any.
     const planned = new Chance(seed, "swarm of Mesos' operators");
     this.plannedMs =
-      calm || !hasPlanned || planned.hit(0.5) ? 0 : ([60_000, 180_000, 600_000][planned.between(0, 2)] ?? 180_000);
+      calm || has.mesos === 0 || planned.hit(0.5) ? 0 : ([60_000, 180_000, 600_000][planned.between(0, 2)] ?? 180_000);
     for (const [kind, base] of Object.entries(PLANNED))
-      this.#rates.set(kind as FaultKind, without.has(kind as FaultKind) ? 0 : base * planned.next());
+      this.#rates.set(kind as FaultKind, isLeft(kind) ? 0 : base * planned.next());
     const later = new Chance(seed, "swarm of later strikes");
     for (const [kind, base] of Object.entries(LATER_STRIKES)) {
       const rate = later.hit(0.5) ? 0 : base * later.next() * 2;
-      this.#rates.set(kind as FaultKind, calm || !hasPlanned || without.has(kind as FaultKind) ? 0 : rate);
+      this.#rates.set(kind as FaultKind, calm || has.mesos === 0 || isLeft(kind) ? 0 : rate);
     }
+    const life = new Chance(seed, "swarm of the framework's life");
+    this.lifeMs =
+      calm || has.framework === 0 || life.hit(0.6) ? 0 : ([200_000, 600_000, 1_200_000][life.between(0, 2)] ?? 600_000);
+    for (const [kind, base] of Object.entries(LIFE))
+      this.#rates.set(kind as FaultKind, isLeft(kind) ? 0 : base * life.next());
     this.commandMs = without.has("operator") ? 0 : ([30_000, 90_000, 300_000][swarm.between(0, 2)] ?? 90_000);
   }
 
@@ -114,6 +128,12 @@ export class Faults {
   planned(): Planned | undefined {
     const kinds = Object.keys(PLANNED) as Planned[];
     return this.stream("planned").weighted(kinds.map((kind) => [kind, this.#rates.get(kind) ?? 0] as const));
+  }
+
+  /** What becomes of the framework next; undefined: nothing. */
+  life(): Turn | undefined {
+    const kinds = Object.keys(LIFE) as Turn[];
+    return this.stream("life").weighted(kinds.map((kind) => [kind, this.#rates.get(kind) ?? 0] as const));
   }
 
   /** What strikes next; undefined: nothing can. */

@@ -7,7 +7,7 @@ import { shrink } from "./shrink.ts";
 import type { Result } from "./simulation.ts";
 
 const HELP = `Usage: bun run sim -- [SEED] [--seeds N] [--events N] [--agents N] [--clusters N] [--minutes M]
-                          [--mesos 0]
+                          [--mesos 0] [--framework 0]
                           [--jobs N] [--trace] [--keep]
 
 Runs the real decisions of scheduler and executor in a simulated world, all of it from a seed.
@@ -19,6 +19,7 @@ Runs the real decisions of scheduler and executor in a simulated world, all of i
   --agents N     how many agents (default: by the seed)
   --clusters N   how many clusters (default 2)
   --mesos 0      operators of Mesos plan no maintenance and drain no agents
+  --framework 0  nobody removes the framework, registers it again or uninstalls it
   --jobs N       on how many cores (default: all, at most one for each seed)
   --trace        print everything that happens, on one core
   --plant NAME   plant one of the defects that the simulator is proved with
@@ -41,6 +42,7 @@ async function main(): Promise<number> {
       agents: { type: "string" },
       clusters: { type: "string" },
       mesos: { type: "string" },
+      framework: { type: "string" },
       jobs: { type: "string" },
       plant: { type: "string" },
       trace: { type: "boolean" },
@@ -61,6 +63,7 @@ async function main(): Promise<number> {
     ...(values.agents === undefined ? {} : { agents: whole("--agents", values.agents) }),
     ...(values.clusters === undefined ? {} : { clusters: whole("--clusters", values.clusters) }),
     ...(values.mesos === undefined ? {} : { mesos: whole("--mesos", values.mesos) }),
+    ...(values.framework === undefined ? {} : { framework: whole("--framework", values.framework) }),
   };
   const planted = values.plant === undefined ? {} : { plant: values.plant };
   const defect = plantOf(values.plant);

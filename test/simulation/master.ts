@@ -1,5 +1,4 @@
 // A simulated Mesos master: agents, offers, tasks and one framework, as far as a framework can tell it from a real one.
-import type { Operation } from "../../src/mesos/operations.ts";
 import type { Resource } from "../../src/mesos/resources.ts";
 import type { SchedulerCall, SchedulerEvent } from "../../src/mesos/scheduler-api.ts";
 import {
@@ -10,9 +9,10 @@ import {
   type TaskState,
   type TaskStatus,
 } from "../../src/mesos/task.ts";
-import { type Agent, afterOf, beforeOf } from "./agent.ts";
+import { Accepting, type Books, type Known, type Task } from "./accepting.ts";
+import type { Agent } from "./agent.ts";
 import { Allocator } from "./allocator.ts";
-import { Bag } from "./bag.ts";
+import { Frameworks } from "./frameworks.ts";
 import type { World } from "./world.ts";
 
 const UNREACHABLE_MS = 75_000;
@@ -21,32 +21,19 @@ const REREGISTER_MS = 600_000;
 /** One subscription as the master has it. */
 export type Stream = { open: boolean; readonly send: (event: SchedulerEvent) => void };
 
-type Known = {
-  readonly agent: Agent;
-  readonly id: string;
-  total: Bag;
-  readonly executors: Map<string, ExecutorInfo>;
-  connected: boolean;
-};
-type Task = { readonly task: TaskInfo; latest: TaskState; sent: TaskState; unreachable: boolean };
-
 export class Master {
   readonly #world: World;
   /** Grows with every failover. */
   epoch = 0;
   up = true;
-  #frameworkId: string | undefined;
-  #frameworks = 0;
+  readonly frameworks = new Frameworks();
   stream: Stream | undefined;
-  readonly agents = new Map<string, Known>();
+  readonly #books: Books = { agents: new Map(), tasks: new Map(), launched: new Map(), operations: new Map() };
   readonly #recovered = new Set<string>();
   readonly #unreachable = new Set<string>();
   readonly #gone = new Set<string>();
-  readonly #tasks = new Map<string, Task>();
-  /** Every task there ever was: what a TaskInfo said is a fact. */
-  readonly #launched = new Map<string, TaskInfo>();
   readonly allocator: Allocator;
-  readonly #operations = new Map<string, string>();
+  readonly #accepting: Accepting;
 
   constructor(world: World) {
     this.#world = world;
@@ -55,23 +42,31 @@ export class Master {
       used: (agentId) => this.#used(agentId),
       send: (event) => this.#send(event),
     });
+    this.#accepting = new Accepting(world, this.#books, this.allocator, {
+      send: (event) => this.#send(event),
+      tell: (...said) => this.#tell(...said),
+    });
+  }
+
+  get agents(): Map<string, Known> {
+    return this.#books.agents;
   }
 
   /** What the live executors and tasks of an agent hold. */
   #used(agentId: string): readonly Resource[] {
     const executors = [...(this.agents.get(agentId)?.executors.values() ?? [])];
-    const tasks = [...this.#tasks.values()].filter(
+    const tasks = [...this.#books.tasks.values()].filter(
       ({ task, latest }) => task.agentId === agentId && !isTerminal(latest),
     );
     return [...executors, ...tasks.map(({ task }) => task)].flatMap(({ resources }) => resources);
   }
 
   taskInfo(taskId: string): TaskInfo | undefined {
-    return this.#launched.get(taskId);
+    return this.#books.launched.get(taskId);
   }
 
   nodeOf(taskId: string): { readonly node: string; readonly cluster: string } | undefined {
-    const labels = this.#launched.get(taskId)?.labels;
+    const labels = this.#books.launched.get(taskId)?.labels;
     return labels === undefined
       ? undefined
       : { node: labels["ringmaster.node"] ?? "", cluster: labels["ringmaster.cluster"] ?? "" };
@@ -79,7 +74,7 @@ export class Master {
 
   /** Whether the master has the task as one that may live. */
   hasLive(taskId: string): boolean {
-    const known = this.#tasks.get(taskId);
+    const known = this.#books.tasks.get(taskId);
     return known !== undefined && !isTerminal(known.latest);
   }
 
@@ -93,6 +88,11 @@ export class Master {
 
   #send(event: SchedulerEvent): void {
     if (this.stream?.open === true) this.stream.send(event);
+  }
+
+  /** A framework hears of its own tasks. */
+  #isOthers({ executor }: TaskInfo): boolean {
+    return executor.frameworkId !== this.frameworks.id;
   }
 
   /** Tells a task's state by the master's own word: once, and nobody acknowledges it. */
@@ -111,20 +111,18 @@ export class Master {
 
   // The framework.
 
-  /** False: there is no master to subscribe with. */
-  subscribe(stream: Stream, frameworkId: string | undefined): boolean {
-    if (!this.up) return false;
-    if (frameworkId === undefined) this.#frameworks += 1;
-    this.#frameworkId = frameworkId ?? `f-${this.#frameworks}`;
+  /** Lets a framework in; one that was removed is told so, and nothing else. */
+  subscribe(stream: Stream, known: string | undefined): void {
+    const frameworkId = this.frameworks.admit(known);
+    if (frameworkId === undefined) return stream.send({ type: "error", message: "Framework has been removed" });
     if (this.stream?.open === true) {
       this.stream.send({ type: "error", message: "Framework failed over" });
       this.allocator.rescindAll(() => true);
     }
     this.stream = stream;
     this.allocator.revive();
-    this.#send({ type: "subscribed", frameworkId: this.#frameworkId, heartbeatMs: 15_000, masterVersion: "1.11.0" });
+    this.#send({ type: "subscribed", frameworkId, heartbeatMs: 15_000, masterVersion: "1.11.0" });
     this.allocator.allocate();
-    return true;
   }
 
   /** The subscription is over: its offers go. */
@@ -135,10 +133,35 @@ export class Master {
     this.allocator.offers.clear();
   }
 
+  /**
+   * Removes a framework for good: its subscription ends, its tasks count as ended. Reservations and volumes stay, and are offered
+   * at once, while agents may still be at ending its executors.
+   */
+  removeFramework(id: string): void {
+    if (!this.up || this.frameworks.isRemoved(id)) return;
+    this.#world.timeline.say(`master: removes framework ${id}`);
+    this.frameworks.remove(id);
+    for (const [taskId, { task }] of this.#books.tasks)
+      if (task.executor.frameworkId === id) this.#books.tasks.delete(taskId);
+    for (const { agent, executors } of this.agents.values()) {
+      for (const [executorId, { frameworkId }] of executors) if (frameworkId === id) executors.delete(executorId);
+      agent.deliver(() => agent.shutDown(id));
+    }
+    const { stream } = this;
+    if (id === this.frameworks.id) this.#books.operations.clear();
+    if (id !== this.frameworks.id || stream === undefined) return this.allocator.allocate();
+    this.unsubscribe(stream);
+    for (const each of this.#world.schedulers)
+      this.#world.timeline.at(10, () => (each.stream === stream ? each.breakStream() : undefined));
+  }
+
   call(call: SchedulerCall): void {
     switch (call.type) {
+      case "teardown":
+        this.#world.life.checkTeardown();
+        return this.removeFramework(this.frameworks.id ?? "");
       case "accept":
-        return this.#accept(call);
+        return this.#accepting.accept(call);
       case "decline":
         for (const id of call.offerIds) this.allocator.take(id, call.refuseSeconds);
         return this.allocator.allocate();
@@ -156,8 +179,8 @@ export class Master {
         return this.#acknowledge(call.agentId, call.taskId, call.uuid);
       case "acknowledgeOperation": {
         const agent = this.agents.get(call.agentId ?? "")?.agent;
-        this.#operations.delete(call.operationId);
-        return agent?.deliver(() => agent.acknowledgeOperation(call.operationId));
+        this.#books.operations.delete(call.operationId);
+        return agent?.deliver(() => agent.operations.acknowledge(call.operationId));
       }
       case "reconcile":
         return this.#reconcile(call.tasks);
@@ -171,13 +194,13 @@ export class Master {
 
   #reconcile(tasks: Extract<SchedulerCall, { type: "reconcile" }>["tasks"]): void {
     if (tasks.length > 0) for (const { taskId, agentId } of tasks) this.#answer(taskId, agentId);
-    else for (const taskId of this.#tasks.keys()) this.#answer(taskId, undefined);
+    else for (const [taskId, { task }] of this.#books.tasks) if (!this.#isOthers(task)) this.#answer(taskId, undefined);
   }
 
   #answer(taskId: string, agentId: string | undefined): void {
-    const known = this.#tasks.get(taskId);
+    const known = this.#books.tasks.get(taskId);
     const reason = "RECONCILIATION";
-    if (known !== undefined)
+    if (known !== undefined && !this.#isOthers(known.task))
       return this.#tell(taskId, known.unreachable ? "TASK_UNREACHABLE" : known.sent, known.task.agentId, reason);
     if (agentId === undefined ? this.#recovered.size > 0 : this.#recovered.has(agentId)) return;
     if (agentId !== undefined && this.agents.has(agentId)) return this.#tell(taskId, "TASK_GONE", agentId, reason);
@@ -190,8 +213,8 @@ export class Master {
 
   #kill(taskId: string, agentId: string | undefined): void {
     this.#world.checks.kill(taskId);
-    const known = this.#tasks.get(taskId);
-    if (known === undefined) return this.#answer(taskId, agentId);
+    const known = this.#books.tasks.get(taskId);
+    if (known === undefined || this.#isOthers(known.task)) return this.#answer(taskId, agentId);
     const agent = this.agents.get(known.task.agentId)?.agent;
     agent?.deliver(() => agent.kill(taskId));
   }
@@ -203,9 +226,9 @@ export class Master {
   }
 
   #acknowledge(agentId: string, taskId: string, uuid: Uint8Array): void {
-    const task = this.#tasks.get(taskId);
+    const task = this.#books.tasks.get(taskId);
     const agent = this.agents.get(agentId)?.agent;
-    if (task !== undefined && isTerminal(task.sent)) this.#tasks.delete(taskId);
+    if (task !== undefined && isTerminal(task.sent)) this.#books.tasks.delete(taskId);
     agent?.deliver(() => agent.acknowledge(taskId, uuid));
   }
 
@@ -229,86 +252,17 @@ export class Master {
     this.allocator.allocate();
   }
 
-  #accept(call: Extract<SchedulerCall, { type: "accept" }>): void {
-    const taken = call.offerIds.map((id) => this.allocator.take(id, 0));
-    const [first] = taken;
-    const known = first === undefined ? undefined : this.agents.get(first.agentId);
-    const isValid = known?.connected === true && taken.every((offer) => offer?.agentId === first?.agentId);
-    if (!isValid || first === undefined || known === undefined) {
-      this.#world.timeline.say(`master: ACCEPT of offers that are gone: ${call.offerIds.join(", ")}`);
-      for (const operation of call.operations) this.#drop(operation, "INVALID_OFFERS");
-      return this.allocator.allocate();
-    }
-    const bag = new Bag();
-    for (const offer of taken) bag.add(offer?.bag.list() ?? []);
-    for (const operation of call.operations) {
-      this.#world.checks.operation(operation, this.#frameworkId ?? "");
-      if (operation.type === "launch") this.#launch(known, bag, operation.tasks);
-      else if (!this.#operate(known, bag, operation)) this.#drop(operation, "INVALID");
-    }
-    this.allocator.refuse(known.id, bag, call.refuseSeconds);
-    this.allocator.allocate();
-  }
-
-  #drop(operation: Operation, reason: string): void {
-    if (operation.type === "launch") {
-      for (const task of operation.tasks)
-        this.#tell(task.taskId, "TASK_DROPPED", task.agentId, reason, "the offers are no longer valid");
-    } else if (operation.id !== undefined) {
-      this.#send({ type: "operation", status: { operationId: operation.id, state: "OPERATION_DROPPED" } });
-    }
-  }
-
-  #operate(known: Known, bag: Bag, operation: Exclude<Operation, { type: "launch" }>): boolean {
-    const resources = "volumes" in operation ? operation.volumes : operation.resources;
-    const before = beforeOf(operation.type, resources);
-    if (!bag.has(before)) return false;
-    const after = afterOf(operation.type, resources);
-    for (const each of [bag, known.total]) {
-      each.remove(before);
-      each.add(after);
-    }
-    if (operation.id !== undefined) this.#operations.set(operation.id, known.id);
-    known.agent.deliver(() => known.agent.apply(operation));
-    return true;
-  }
-
-  #launch(known: Known, bag: Bag, tasks: readonly TaskInfo[]): void {
-    for (const task of tasks) {
-      const { executor, taskId } = task;
-      this.#launched.set(taskId, task);
-      const running = known.executors.get(executor.executorId);
-      const wanted = [...task.resources, ...(running === undefined ? executor.resources : [])];
-      const isOther = running !== undefined && JSON.stringify(running) !== JSON.stringify(executor);
-      if (this.#tasks.has(taskId) || isOther || !bag.has(wanted)) {
-        this.#world.timeline.say(`master: task ${taskId} is invalid`);
-        this.#tell(
-          taskId,
-          "TASK_ERROR",
-          task.agentId,
-          "TASK_INVALID",
-          isOther ? "another ExecutorInfo" : "more than was offered",
-        );
-        continue;
-      }
-      bag.remove(wanted);
-      known.executors.set(executor.executorId, executor);
-      this.#tasks.set(taskId, { task, latest: "TASK_STAGING", sent: "TASK_STAGING", unreachable: false });
-      this.#world.timeline.say(`master: launches ${taskId} on ${known.agent.hostname}`);
-      known.agent.deliver(() => known.agent.runTask(task));
-    }
-  }
-
   // Agents.
 
-  statusUpdate(agent: Agent, status: TaskStatus, latest: TaskState): void {
-    const known = this.#tasks.get(status.taskId);
+  statusUpdate(agent: Agent, { task }: Pick<Task, "task">, status: TaskStatus, latest: TaskState): void {
+    const known = this.#books.tasks.get(status.taskId);
     if (known !== undefined) {
       const wasLive = !isTerminal(known.latest);
       known.latest = latest;
       known.sent = status.state;
       if (wasLive && isTerminal(latest)) this.allocator.allocate();
     }
+    if (this.#isOthers(task)) return;
     this.#send({ type: "status", status });
     if (this.#world.faults.hit("update twice")) this.#send({ type: "status", status });
     if (agent.id !== status.agentId) throw new Error("an update of another agent");
@@ -320,8 +274,8 @@ export class Master {
     this.allocator.allocate();
   }
 
-  operationUpdate(agent: Agent, status: OperationStatus): void {
-    if (agent.id === status.agentId) this.#send({ type: "operation", status });
+  operationUpdate(agent: Agent, frameworkId: string, status: OperationStatus): void {
+    if (agent.id === status.agentId && frameworkId === this.frameworks.id) this.#send({ type: "operation", status });
   }
 
   /** False: the agent is not let in. */
@@ -336,23 +290,28 @@ export class Master {
       if (known.agent === agent && id !== agent.id) this.#removeAgent(known, "TASK_GONE");
     const wasUnreachable = this.#unreachable.delete(agent.id);
     this.#recovered.delete(agent.id);
-    const executors = new Map([...agent.containers].map(([id, { executor }]) => [id, executor] as const));
+    const isKept = ({ frameworkId }: ExecutorInfo): boolean => !this.frameworks.isRemoved(frameworkId);
+    const tasks = agent.tasks().filter(({ task }) => isKept(task.executor));
+    const removed = agent.frameworks().filter((id) => this.frameworks.isRemoved(id));
+    for (const id of removed) agent.deliver(() => agent.shutDown(id));
+    const containers = [...agent.containers].filter(([, { executor }]) => isKept(executor));
+    const executors = new Map(containers.map(([id, { executor }]) => [id, executor] as const));
     this.allocator.rescindAll(({ agentId }) => agentId === agent.id);
     this.agents.set(agent.id, { agent, id: agent.id, total: agent.total.copy(), executors, connected: true });
     const told = new Set<string>();
-    for (const { task, latest, sent } of agent.tasks()) {
+    for (const { task, latest, sent } of tasks) {
       told.add(task.taskId);
-      this.#tasks.set(task.taskId, { task, latest, sent, unreachable: false });
-      if (wasUnreachable) this.#tell(task.taskId, sent, agent.id, "AGENT_REREGISTERED");
+      this.#books.tasks.set(task.taskId, { task, latest, sent, unreachable: false });
+      if (wasUnreachable && !this.#isOthers(task)) this.#tell(task.taskId, sent, agent.id, "AGENT_REREGISTERED");
     }
-    for (const [taskId, { task, latest, unreachable }] of this.#tasks) {
+    for (const [taskId, { task, latest, unreachable }] of this.#books.tasks) {
       if (task.agentId !== agent.id || told.has(taskId)) continue;
-      if (unreachable || isTerminal(latest)) this.#tasks.delete(taskId);
+      if (unreachable || isTerminal(latest)) this.#books.tasks.delete(taskId);
       else agent.deliver(() => agent.dropUnknown(taskId));
     }
-    for (const [id, agentId] of this.#operations)
-      if (agentId === agent.id && !agent.knowsOperation(id))
-        agent.deliver(() => agent.outcome(id, "OPERATION_DROPPED"));
+    for (const [id, agentId] of this.#books.operations)
+      if (agentId === agent.id && !agent.operations.knows(id))
+        agent.deliver(() => agent.operations.tell(id, "OPERATION_DROPPED"));
     this.allocator.allocate();
     return true;
   }
@@ -382,15 +341,15 @@ export class Master {
     this.agents.delete(known.id);
     this.#send({ type: "failure", agentId: known.id });
     this.allocator.rescindAll(({ agentId }) => agentId === known.id);
-    for (const [taskId, task] of this.#tasks) {
+    for (const [taskId, task] of this.#books.tasks) {
       if (task.task.agentId !== known.id) continue;
-      if (isTerminal(task.latest)) this.#tasks.delete(taskId);
+      if (isTerminal(task.latest)) this.#books.tasks.delete(taskId);
       else {
         task.unreachable = true;
-        this.#tell(taskId, "TASK_UNREACHABLE", known.id, "AGENT_REMOVED");
+        if (!this.#isOthers(task.task)) this.#tell(taskId, "TASK_UNREACHABLE", known.id, "AGENT_REMOVED");
       }
     }
-    for (const [operationId, agentId] of this.#operations)
+    for (const [operationId, agentId] of this.#books.operations)
       if (agentId === known.id)
         this.#send({ type: "operation", status: { operationId, state: "OPERATION_UNREACHABLE", agentId } });
   }
@@ -399,14 +358,14 @@ export class Master {
     this.agents.delete(known.id);
     this.#send({ type: "failure", agentId: known.id });
     this.allocator.rescindAll(({ agentId }) => agentId === known.id);
-    for (const [taskId, { task, latest }] of this.#tasks) {
+    for (const [taskId, { task, latest }] of this.#books.tasks) {
       if (task.agentId !== known.id) continue;
-      this.#tasks.delete(taskId);
-      if (!isTerminal(latest)) this.#tell(taskId, state, known.id, "AGENT_REMOVED");
+      this.#books.tasks.delete(taskId);
+      if (!isTerminal(latest) && !this.#isOthers(task)) this.#tell(taskId, state, known.id, "AGENT_REMOVED");
     }
-    for (const [operationId, agentId] of this.#operations) {
+    for (const [operationId, agentId] of this.#books.operations) {
       if (agentId !== known.id) continue;
-      this.#operations.delete(operationId);
+      this.#books.operations.delete(operationId);
       if (state === "TASK_GONE_BY_OPERATOR")
         this.#send({ type: "operation", status: { operationId, state: "OPERATION_GONE_BY_OPERATOR", agentId } });
     }
@@ -420,10 +379,10 @@ export class Master {
     this.#recovered.delete(agent.id);
     const known = this.agents.get(agent.id);
     if (known !== undefined) this.#removeAgent(known, "TASK_GONE_BY_OPERATOR");
-    for (const [taskId, { task }] of this.#tasks) {
+    for (const [taskId, { task }] of this.#books.tasks) {
       if (task.agentId !== agent.id) continue;
-      this.#tasks.delete(taskId);
-      this.#tell(taskId, "TASK_GONE_BY_OPERATOR", agent.id, "AGENT_REMOVED_BY_OPERATOR");
+      this.#books.tasks.delete(taskId);
+      if (!this.#isOthers(task)) this.#tell(taskId, "TASK_GONE_BY_OPERATOR", agent.id, "AGENT_REMOVED_BY_OPERATOR");
     }
   }
 
@@ -432,6 +391,7 @@ export class Master {
     this.#world.timeline.say(`master: fails over${forgets ? ", with an empty registry" : ""}`);
     this.epoch += 1;
     this.up = false;
+    this.frameworks.failOver();
     if (forgets) {
       this.#unreachable.clear();
       this.#gone.clear();
@@ -439,8 +399,8 @@ export class Master {
     this.#recovered.clear();
     if (!forgets) for (const id of this.agents.keys()) this.#recovered.add(id);
     this.agents.clear();
-    this.#tasks.clear();
-    this.#operations.clear();
+    this.#books.tasks.clear();
+    this.#books.operations.clear();
     this.allocator.forget();
     for (const agent of this.#world.agents) agent.epoch += 1;
     if (this.stream !== undefined) this.stream.open = false;

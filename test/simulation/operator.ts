@@ -93,8 +93,9 @@ export class Operator {
   }
 
   /** `counts`: whether the cluster is to have another number of nodes by it. */
-  submit(leader: SchedulerProcess, command: Command, counts = true, given?: () => void): void {
+  submit(leader: SchedulerProcess, command: Command, counts = true, heard?: (how: "given" | "refused" | "unknown") => void): void {
     const { released, givenUp } = this.#marksOf(command, leader.state);
+    const clusters = [...(leader.state?.clusters.keys() ?? [])];
     const { checks } = this.#world;
     // A command may work before it is answered; what it may lead to is taken back when it is refused.
     const newlyReleased = released.filter((node) => !checks.released.has(node));
@@ -104,6 +105,7 @@ export class Operator {
     leader.submit(command, (outcome) => {
       const isUnknown = outcome.type === "unknown";
       if (isUnknown) this.#world.timeline.say(`operator: no answer to ${JSON.stringify(command)}`);
+      heard?.(outcome.type === "refused" || isUnknown ? outcome.type : "given");
       if (outcome.type === "refused") {
         const isLastResort = command.type === "removeNode" && command.force;
         for (const node of newlyReleased) checks.released.delete(node);
@@ -112,12 +114,13 @@ export class Operator {
           this.hopeless.set(command.node, outcome.message);
         return;
       }
-      given?.();
-      const mayLive = command.type === "replaceNode" || (command.type === "destroyCluster" && isUnknown);
+      const isEnd = command.type === "destroyCluster" || command.type === "uninstallFramework";
+      const mayLive = command.type === "replaceNode" || (isEnd && isUnknown);
       for (const node of givenUp)
         if (mayLive) checks.mayLive.add(node);
         else checks.mayLive.delete(node);
       if (command.type === "destroyCluster") this.destroyed.add(command.cluster);
+      else if (command.type === "uninstallFramework") for (const cluster of clusters) this.destroyed.add(cluster);
       else this.#harm(givenUp);
       if (outcome.type === "accepted" && command.type === "replaceNode")
         for (const { node } of leader.state?.plans.get(outcome.plan)?.steps ?? [])
@@ -134,6 +137,10 @@ export class Operator {
     switch (command.type) {
       case "destroyCluster": {
         const nodes = [...(state?.clusters.get(command.cluster)?.nodes.keys() ?? [])];
+        return { released: nodes, givenUp: nodes };
+      }
+      case "uninstallFramework": {
+        const nodes = [...(state?.clusters.values() ?? [])].flatMap((cluster) => [...cluster.nodes.keys()]);
         return { released: nodes, givenUp: nodes };
       }
       case "replaceNode":
@@ -166,6 +173,13 @@ export class Operator {
       return;
     }
     if (command.type === "abortPlan") return this.#expectAborted(command.plan);
+    if (command.type === "uninstallFramework") {
+      for (const expected of this.expected.values()) {
+        expected.mayBeGone = true;
+        if (!isUnknown) expected.isGone = true;
+      }
+      return;
+    }
     if (!("cluster" in command)) return;
     const expected = this.expected.get(command.cluster);
     if (expected === undefined) return;

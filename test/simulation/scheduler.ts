@@ -146,6 +146,7 @@ export class SchedulerProcess {
       );
     this.#save(decision.actions, () => {
       this.#state = decision.state;
+      this.#turn(before.framework.removed !== undefined, decision.state.framework.removed !== undefined);
       this.#perform(decision.actions);
     });
   }
@@ -217,11 +218,19 @@ export class SchedulerProcess {
           );
         },
       };
+      const framework = this.#state?.framework;
+      if (framework?.removed !== undefined || this.#stream !== undefined) return;
       if (!master.up) return this.#subscribe(life);
       this.#stream = stream;
-      checks.subscribed();
-      master.subscribe(stream, this.#state?.framework.frameworkId);
+      checks.subscribed(framework?.frameworkId);
+      master.subscribe(stream, framework?.frameworkId);
     });
+  }
+
+  /** A framework that is removed has no subscription, until it is registered again. */
+  #turn(wasRemoved: boolean, isRemoved: boolean): void {
+    if (isRemoved) this.#stream = undefined;
+    else if (wasRemoved) this.#subscribe(this.#life);
   }
 
   #arrived(event: SchedulerEvent): void {

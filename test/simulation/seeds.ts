@@ -4,20 +4,26 @@ import type { Seed } from "./pool.ts";
 
 const FILE = new URL("failed-seeds.txt", import.meta.url);
 
-/** All of them, in the order of the file. A line is `SEED events=N [agents=N] [clusters=N] [mesos=0] # why`. */
+/** All of them, in the order of the file. A line is `SEED events=N [agents=N] [clusters=N] [mesos=0] [framework=0] # why`. */
 export async function failedSeeds(): Promise<readonly Seed[]> {
   const rows = (await Bun.file(FILE).text()).split("\n").filter((line) => /^\d/.test(line));
   return rows.map((row) => {
     const [seed = "", ...options] = (row.split("#")[0] ?? "").trim().split(/ +/);
     const named = new Map(options.map((option) => option.split("=")).map(([name = "", value = ""]) => [name, value]));
     const number = (name: string): number | undefined => (named.has(name) ? Number(named.get(name)) : undefined);
-    const [agents, clusters, mesos] = [number("agents"), number("clusters"), number("mesos")];
+    const [agents, clusters, mesos, framework] = [
+      number("agents"),
+      number("clusters"),
+      number("mesos"),
+      number("framework"),
+    ];
     return {
       seed: Number(seed),
       events: number("events") ?? 2000,
       ...(agents === undefined ? {} : { agents }),
       ...(clusters === undefined ? {} : { clusters }),
       ...(mesos === undefined ? {} : { mesos }),
+      ...(framework === undefined ? {} : { framework }),
     };
   });
 }

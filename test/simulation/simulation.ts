@@ -84,7 +84,7 @@ function setUp(world: World): void {
       },
       counts,
     );
-  const { strikeMs, commandMs, plannedMs } = world.faults;
+  const { strikeMs, commandMs, plannedMs, lifeMs } = world.faults;
   again(
     () => world.delay("strikes", 0, 2 * strikeMs),
     () => (world.faults.active ? strike(world) : undefined),
@@ -94,6 +94,12 @@ function setUp(world: World): void {
     again(
       () => world.delay("Mesos' operators come", 0, 2 * plannedMs),
       () => (world.faults.active ? world.maintenance.act() : undefined),
+      true,
+    );
+  if (lifeMs > 0)
+    again(
+      () => world.delay("turns in the framework's life", 0, 2 * lifeMs),
+      () => (world.faults.active ? world.life.act() : undefined),
       true,
     );
   const firstMs = 5000;
@@ -150,6 +156,7 @@ async function runToCalm(world: World): Promise<Open> {
     lookMs = world.nowMs + LOOK_MS;
     if (explain(world, unfinished(world)).unexplained.length > 0) {
       goodSinceMs = undefined;
+      world.life.tend();
       world.caretaker.tend();
     } else {
       goodSinceMs ??= world.nowMs;
@@ -185,7 +192,9 @@ function calm(world: World): void {
 function unfinished(world: World): readonly string[] {
   const open: string[] = [];
   const view = world.operator.view;
-  if (view?.connected !== true) return ["scheduler: nobody leads"];
+  if (view === undefined) return ["scheduler: nobody leads"];
+  const about = world.life.open(view);
+  if (about.length > 0) return about;
   for (const [name, expected] of world.operator.expected) {
     const ring = world.rings.get(name);
     const serving = [...(ring?.members.keys() ?? [])].filter((node) => ring?.serving(node) !== undefined);
@@ -193,7 +202,7 @@ function unfinished(world: World): readonly string[] {
     const isThere = view.clusters.has(name);
     if (!isThere && expected.mayBeGone) {
       if (processes.length > 0) open.push(`cluster ${name}: destroyed, and ${processes.join(", ")} live`);
-      for (const agent of world.agents)
+      for (const agent of world.life.isForced ? [] : world.agents)
         for (const resource of agent.total.list())
           if (resource.reservations.at(-1)?.labels["ringmaster.cluster"] === name)
             open.push(
@@ -211,7 +220,7 @@ function unfinished(world: World): readonly string[] {
       open.push(`cluster ${name}: ${processes.join(", ")} run, ${serving.join(", ")} serve as members`);
   }
   for (const plan of view.plans.values()) if (plan.status === "running") open.push(`plan ${plan.id}: is at work`);
-  if (open.length > 0) return open;
+  if (open.length > 0 || !view.connected) return open;
   for (const [id, { sentMs }] of world.master.allocator.offers)
     if (world.nowMs - sentMs > 60_000)
       open.push(`offer ${id}: unanswered for ${Math.round((world.nowMs - sentMs) / 1000)} s`);

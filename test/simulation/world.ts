@@ -5,6 +5,7 @@ import type { Agent } from "./agent.ts";
 import { Caretaker } from "./caretaker.ts";
 import { Checks } from "./checks.ts";
 import { Faults, type FaultKind } from "./faults.ts";
+import { Life } from "./life.ts";
 import { Maintenance } from "./maintenance.ts";
 import { Master } from "./master.ts";
 import { Operator } from "./operator.ts";
@@ -28,6 +29,8 @@ export type Options = {
   readonly without?: ReadonlySet<FaultKind>;
   /** 0: operators of Mesos leave the agents alone. */
   readonly mesos?: number;
+  /** 0: nobody removes the framework, registers it again or uninstalls it. */
+  readonly framework?: number;
   readonly plant?: Plant;
   readonly onLine?: (line: string) => void;
 };
@@ -44,6 +47,7 @@ export class World {
   readonly schedulers: readonly SchedulerProcess[];
   readonly operator: Operator;
   readonly caretaker: Caretaker;
+  readonly life: Life;
   /** By cluster. */
   readonly rings = new Map<string, Ring>();
   #ids = 0;
@@ -51,7 +55,7 @@ export class World {
   constructor(options: Options) {
     this.options = options;
     this.timeline = new Timeline(options.onLine);
-    this.faults = new Faults(options.seed, options.without ?? new Set(), options.mesos !== 0);
+    this.faults = new Faults(options.seed, options.without ?? new Set(), options);
     this.checks = new Checks(this);
     this.store = new SimulatedStore(this);
     this.maintenance = new Maintenance(this);
@@ -59,6 +63,7 @@ export class World {
     this.schedulers = [new SchedulerProcess(this, "s1"), new SchedulerProcess(this, "s2")];
     this.operator = new Operator(this);
     this.caretaker = new Caretaker(this);
+    this.life = new Life(this);
   }
 
   get nowMs(): number {
