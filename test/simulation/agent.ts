@@ -94,10 +94,11 @@ export class Agent {
     return false;
   }
 
-  /** The live server task of a node. */
+  /** The live server task of a node, by the framework that there is now: what it ran under a former id ends by itself. */
   liveServer(node: string): string | undefined {
+    const { id } = this.#world.master.frameworks;
     for (const { tasks, executor } of this.containers.values()) {
-      if (executor.labels["ringmaster.node"] !== node) continue;
+      if (executor.labels["ringmaster.node"] !== node || executor.frameworkId !== id) continue;
       for (const taskId of tasks.keys()) if (taskId.endsWith(".server")) return taskId;
     }
     return undefined;

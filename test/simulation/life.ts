@@ -16,6 +16,8 @@ export class Life {
   /** What operators have asked for, and not taken back by registering the framework again. */
   #uninstall: Uninstallation | undefined;
   #calmMs: number | undefined;
+  /** How many removals were answered by registering the framework again. */
+  #registered = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -48,9 +50,10 @@ export class Life {
     const { operator, master, checks, timeline } = this.#world;
     timeline.say("operator: registers the framework");
     operator.leader?.submit({ type: "registerFramework" }, (outcome) => {
-      const { id = "none", told } = master.frameworks;
+      const { told } = master.frameworks;
       if (outcome.type !== "done") return;
-      if (!told.has(id)) checks.fail("register", `framework "${id}" is registered anew, and Mesos has not removed it`);
+      if (told.size <= this.#registered) checks.fail("register", "it is begun anew, and Mesos has not removed it");
+      this.#registered = told.size;
       this.#uninstall = undefined;
     });
   }
@@ -65,8 +68,8 @@ export class Life {
     this.#uninstall = { isForced: isForced || this.isForced, isCertain: before?.isCertain === true };
     operator.submit(leader, { type: "uninstallFramework", force: isForced }, true, (how) => {
       if (how === "refused") this.#uninstall = before;
-      else if (how === "given" && this.#uninstall !== undefined)
-        this.#uninstall = { ...this.#uninstall, isCertain: true };
+      // The last word counts.
+      else if (how === "given") this.#uninstall = { isForced, isCertain: true };
     });
   }
 

@@ -226,6 +226,44 @@ export const PLANTED: Readonly<Record<string, { readonly plant: Plant; readonly 
     plant: knowing((state, _event, isFirst) => (isFirst ? { ...state, leftovers: new Map() } : state)),
     shownAs: ["reservation", "cluster"],
   },
+  "a framework is begun anew that Mesos has not removed": {
+    plant: knowing((state, event) => {
+      const isAsked = event.type === "command" && event.command.type === "registerFramework";
+      const { framework } = state;
+      return isAsked ? { ...state, framework: { ...framework, removed: { atMs: 0, message: "planted" } } } : state;
+    }),
+    shownAs: ["register"],
+  },
+  "a framework that is registered again starts on new volumes": {
+    plant: {
+      scheduler: () => (state, event) => {
+        const decision = decide(state, event);
+        const { framework } = decision.state;
+        if (event.type !== "subscribed" || state.framework.frameworkId !== undefined) return decision;
+        if (framework.formerIds === undefined) return decision;
+        const anew = withNodes(decision.state, ({ place: _found, task: _ended, ...node }) => ({
+          ...{ ...node, phase: "waiting", joined: false, healthy: false },
+        }));
+        return { ...decision, state: anew };
+      },
+    },
+    shownAs: ["empty start", "lost write"],
+  },
+  "former ids of the framework are forgotten": {
+    plant: knowing((state) => {
+      const { formerIds: _former, ...framework } = state.framework;
+      return { ...state, framework };
+    }),
+    shownAs: ["cluster", "plan", "framework"],
+  },
+  "a framework is torn down before all is given back": {
+    plant: doing((actions, event) =>
+      event.type === "command" && event.command.type === "uninstallFramework"
+        ? [...actions, { type: "teardown" }]
+        : actions,
+    ),
+    shownAs: ["teardown"],
+  },
   "an accepted command is not saved": {
     plant: doing((actions, event) =>
       event.type === "command" ? actions.filter((action) => !isSave(action)) : actions,
