@@ -20,12 +20,16 @@ export function isRemoval(message: string): boolean {
 export function frameworkRemoved(draft: Draft, message: string): void {
   const { framework } = draft.state;
   if (framework.removed !== undefined) return;
-  draft.putFramework({ ...framework, removed: { atMs: draft.nowMs, message } });
+  const { uninstall, ...rest } = framework;
+  const isOver = uninstall !== undefined && isGivenBack(draft.state);
+  // An uninstallation that somebody cut short has not given all back: that can only go on under another id.
+  draft.putFramework({ ...(isOver ? framework : rest), removed: { atMs: draft.nowMs, message } });
   draft.set({ connected: false, unreconciled: new Set(), kills: new Map() });
-  const text =
-    framework.uninstall === undefined
+  const text = isOver
+    ? `Framework "${framework.frameworkId}" is torn down: nothing of it is left`
+    : uninstall === undefined
       ? `Mesos has removed framework "${framework.frameworkId}" ("${message}") and ends all its tasks; reservations and volumes stay. "ringmaster framework register" starts it again on them`
-      : `Framework "${framework.frameworkId}" is torn down: nothing of it is left`;
+      : `Mesos has removed framework "${framework.frameworkId}" ("${message}") while it was being uninstalled; reservations and volumes stay. "ringmaster framework register" and another "ringmaster framework uninstall" give them back`;
   draft.act({ type: "note", level: "warn", text });
   for (const plan of draft.state.plans.values()) {
     if (plan.status !== "running" || plan.steps.every(({ task }) => task === undefined)) continue;
@@ -76,12 +80,17 @@ export function uninstallFramework(draft: Draft, force: boolean): Reply {
 
 /** Tears the framework down when it is to go and nothing is left of it. */
 export function finishUninstall(draft: Draft): void {
-  const { framework, clusters, leftovers, connected, teardownMs } = draft.state;
+  const { framework, connected, teardownMs } = draft.state;
   if (framework.uninstall === undefined || framework.removed !== undefined || !connected) return;
-  if (clusters.size > 0 || (leftovers.size > 0 && !framework.uninstall.force)) return;
+  if (!isGivenBack(draft.state)) return;
   if (draft.nowMs < teardownMs + TEARDOWN_AGAIN_MS) return;
   draft.act({ type: "teardown" });
   draft.set({ teardownMs: draft.nowMs });
+}
+
+/** Whether nothing keeps an uninstallation from its end. */
+function isGivenBack({ framework, clusters, leftovers }: State): boolean {
+  return clusters.size === 0 && (leftovers.size === 0 || framework.uninstall?.force === true);
 }
 
 /** Why no cluster can be made or changed now; undefined: it can. */

@@ -322,6 +322,23 @@ describe("an uninstallation", () => {
     expect(scene.actions).toEqual([]);
   });
 
+  test("that an operator of Mesos cuts short is none: what is left is shown, and given back after a registration", () => {
+    const scene = new Scene().deployed();
+    ask(scene, { type: "uninstallFramework", force: false });
+    for (const number of [1, 2]) scene.status(scene.node(number).task?.taskId ?? "", "TASK_KILLED");
+    const note = scene.feed(REMOVED).find(({ type }) => type === "note");
+    expect(note?.type === "note" && note.text).toContain('and another "ringmaster framework uninstall"');
+    expect(frameworkView(scene.state)).toMatchObject({ status: "removed", clusters: [{ name: "demo" }] });
+    expect(ask(scene, { type: "registerFramework" })).toEqual({ type: "done" });
+    scene.feed({ type: "subscribed", frameworkId: "f-2", heartbeatMs: 15_000, masterVersion: "1.11.0" });
+    for (const number of [1, 2, 3]) scene.offer(scene.ownOffer(scene.node(number)));
+    for (const { operation } of scene.state.leftovers.values())
+      scene.feed({ type: "operation", status: { operationId: operation?.id ?? "", state: "OPERATION_FINISHED" } });
+    expect(frameworkView(scene.state)).toMatchObject({ status: "active", clusters: [], leftovers: [] });
+    expect(ask(scene, { type: "uninstallFramework", force: false })).toEqual({ type: "done" });
+    expect(scene.actions.filter(({ type }) => type === "teardown")).toHaveLength(1);
+  });
+
   test("waits for an agent that is away, unless it is forced", () => {
     const scene = new Scene().deployed();
     scene.status(scene.node(3).task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });

@@ -1,13 +1,7 @@
 // A simulated agent and its host: what is reserved, volumes, executors, status updates that are sent until acknowledged.
 import type { ExecutorUpdate } from "../../src/mesos/executor-api.ts";
 import type { Resource } from "../../src/mesos/resources.ts";
-import {
-  type ExecutorInfo,
-  isTerminal,
-  type TaskInfo,
-  type TaskState,
-  type TaskStatus,
-} from "../../src/mesos/task.ts";
+import { type ExecutorInfo, isTerminal, type TaskInfo, type TaskState, type TaskStatus } from "../../src/mesos/task.ts";
 import { Bag } from "./bag.ts";
 import { ExecutorProcess } from "./executor.ts";
 import { Operations } from "./operations.ts";

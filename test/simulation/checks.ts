@@ -56,7 +56,12 @@ export class Checks {
     const { master } = this.#world;
     for (const [node, task] of this.#latest)
       // Of tasks of a framework that it was before it can hear nothing.
-      if (master.taskInfo(task)?.executor.frameworkId === frameworkId && !this.#isGivenUp(node) && this.#world.agents.some((agent) => agent.hasLive(task))) this.#untold.add(task);
+      if (
+        master.taskInfo(task)?.executor.frameworkId === frameworkId &&
+        !this.#isGivenUp(node) &&
+        this.#world.agents.some((agent) => agent.hasLive(task))
+      )
+        this.#untold.add(task);
   }
 
   /** Its end was asked for, or its ring goes on without it. */

@@ -79,7 +79,11 @@ export class Faults {
   readonly lifeMs: number;
 
   /** `without`: kinds that are left out, to see whether a failure needs them. */
-  constructor(seed: number, without: ReadonlySet<FaultKind>, has: { readonly mesos?: number; readonly framework?: number }) {
+  constructor(
+    seed: number,
+    without: ReadonlySet<FaultKind>,
+    has: { readonly mesos?: number; readonly framework?: number },
+  ) {
     this.#seed = seed;
     const isLeft = (kind: string): boolean => without.has(kind as FaultKind);
     const swarm = new Chance(seed, "swarm");

@@ -93,7 +93,12 @@ export class Operator {
   }
 
   /** `counts`: whether the cluster is to have another number of nodes by it. */
-  submit(leader: SchedulerProcess, command: Command, counts = true, heard?: (how: "given" | "refused" | "unknown") => void): void {
+  submit(
+    leader: SchedulerProcess,
+    command: Command,
+    counts = true,
+    heard?: (how: "given" | "refused" | "unknown") => void,
+  ): void {
     const { released, givenUp } = this.#marksOf(command, leader.state);
     const clusters = [...(leader.state?.clusters.keys() ?? [])];
     const { checks } = this.#world;

@@ -68,7 +68,7 @@ export function isReady({ status, nodesRunning }: ClusterView, nodes: number | u
   return nodes === undefined ? status === "running" : status !== "removing" && nodesRunning >= nodes;
 }
 
-/** Waits until the framework is uninstalled, and tells on stderr what is left. */
+/** Waits until the framework is uninstalled, or removed by others before, and tells on stderr what is left. */
 export async function followFramework(
   terminal: Terminal,
   url: string,
@@ -81,7 +81,7 @@ export async function followFramework(
     const now = leftText(view);
     if (now !== before) terminal.err(pageText([now]));
     before = now;
-    return { view, over: view.status === "uninstalled" };
+    return { view, over: view.status === "uninstalled" || view.status === "removed" };
   });
 }
 

@@ -44,6 +44,11 @@ export async function uninstall(request: Request, task: TaskOf<"uninstall">, ter
       "timeout",
       `Waited ${task.waitMs / 1000} s; ${leftText(end)}. It goes on: ${program} framework info`,
     );
+  if (end.status === "removed")
+    throw new Failure(
+      "refused",
+      `Cannot uninstall framework "${view.name}": Mesos has removed it meanwhile; ${leftText(end)}. Register it, then uninstall it again: ${program} framework register`,
+    );
   if (!json) terminal.out(`Framework "${view.name}" is uninstalled`);
   return EXIT.ok;
 }
