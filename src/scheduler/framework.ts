@@ -41,7 +41,8 @@ export function frameworkRemoved(draft: Draft, message: string): void {
 function taskEnded(draft: Draft, node: NodeRecord): void {
   const { task, drainUntilMs: _drain, ...rest } = node;
   if (task === undefined) return;
-  const ended = { ...rest, healthy: false, sinceMs: draft.nowMs, retryAtMs: 0 };
+  // Its last updates went with the framework: it may have served without our knowing.
+  const ended = { ...rest, begun: true as const, healthy: false, sinceMs: draft.nowMs, retryAtMs: 0 };
   if (node.phase === "stopping") return draft.putNode({ ...ended, phase: "stopped" });
   const lastFailure = { atMs: draft.nowMs, state: "TASK_KILLED", message: "Its framework was removed from Mesos" };
   const down: NodeRecord = { ...ended, phase: "down", lastFailure };

@@ -270,6 +270,20 @@ describe("a framework that Mesos has removed", () => {
     expect(no.type === "refused" && no.message).toContain("Mesos has not removed it");
   });
 
+  test("counts a node that was heard to start as one that may have data: it starts on no volume that is empty", () => {
+    const scene = new Scene();
+    scene.subscribe();
+    scene.create();
+    scene.offer(offerOf("a1"));
+    scene.status(scene.node(1).task?.taskId ?? "", "TASK_STARTING");
+    scene.feed(REMOVED);
+    ask(scene, { type: "registerFramework" });
+    scene.feed({ type: "subscribed", frameworkId: "f-2", heartbeatMs: 15_000, masterVersion: "1.11.0" });
+    scene.offer(scene.ownOffer(scene.node(1)));
+    const [task] = scene.launched();
+    expect(JSON.parse(new TextDecoder().decode(task?.data))).toMatchObject({ expectData: false, expectMarker: true });
+  });
+
   test("gives back under its new id what it reserved under the old one", () => {
     const scene = new Scene().deployed();
     scene.feed(REMOVED);
