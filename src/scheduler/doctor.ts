@@ -103,22 +103,31 @@ function checkFramework(evidence: Evidence): readonly Finding[] {
   return twins.map(({ id }) => ({
     id: `framework:${id}`,
     severity: "warning",
+    ...(framework.formerIds?.includes(id) === true ? FORMER : OTHER),
     what: `Mesos knows another framework "${framework.name}": "${id}"`,
-    why: "it may be an earlier one of ours on another store, whose nodes nobody looks after",
-    advice:
-      "find its scheduler by its web UI's address; tear it down in Mesos only when nothing of its nodes is needed",
   }));
 }
+
+/** A master that comes to lead after a removal knows nothing of it: agents that were away bring the framework back. */
+const FORMER = {
+  why: "it is a former id of ours, that Mesos removed and knows again: its tasks keep their volumes, on which nodes of ours wait to start",
+  advice: "tear it down in Mesos once more: POST frameworkId=… to /master/teardown; volumes stay",
+};
+const OTHER = {
+  why: "it may be an earlier one of ours on another store, whose nodes nobody looks after",
+  advice: "find its scheduler by its web UI's address; tear it down in Mesos only when nothing of its nodes is needed",
+};
 
 function checkTasks(evidence: Evidence): readonly Finding[] {
   const { state, nowMs } = evidence;
   const sight = sightOf(evidence);
   if (sight === undefined) return [];
-  const ids = frameworkIds(state.framework);
   const steps = [...state.plans.values()].flatMap((plan) => plan.steps);
   const known = new Set([...nodesOf(state), ...steps].flatMap(({ task }) => task?.taskId ?? []));
   const there = new Set(sight.tasks.map(({ id }) => id));
-  const orphans = sight.tasks.filter(({ id, frameworkId }) => ids.includes(frameworkId) && !known.has(id));
+  const orphans = sight.tasks.filter(
+    ({ id, frameworkId }) => frameworkId === state.framework.frameworkId && !known.has(id),
+  );
   const missing = nodesOf(state).filter(
     ({ task, sinceMs }) => task !== undefined && !there.has(task.taskId) && nowMs >= sinceMs + SETTLED_MS,
   );

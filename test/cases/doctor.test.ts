@@ -217,3 +217,17 @@ test("nodes at odds with their configuration, their ring or their endpoints are 
     { type: "forget", path: "endpoints/ringmaster-demo-9" },
   ]);
 });
+
+test("a former id of ours that Mesos knows again, after another master came to lead, is to be torn down once more", () => {
+  const scene = new Scene().deployed();
+  const sight = sightOf(scene);
+  scene.feed({ type: "error", message: "Framework has been removed" });
+  scene.feed({ type: "command", id: 9, command: { type: "registerFramework" } });
+  scene.feed({ type: "subscribed", frameworkId: "f-2", heartbeatMs: 15_000, masterVersion: "1.11.0" });
+  const others = [{ id: "f-9", name: "ringmaster", active: true }];
+  const findings = examine(scene, { mesos: { ...sight, tasks: [], frameworks: [...sight.frameworks, ...others] } });
+  expect(findings.map(({ id, advice }) => [id, advice.includes("/master/teardown")])).toEqual([
+    ["framework:f-1", true],
+    ["framework:f-9", false],
+  ]);
+});

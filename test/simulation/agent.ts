@@ -206,7 +206,7 @@ export class Agent {
   }
 
   /** The framework is removed: its executors end, and nobody is told of anything of it any more. */
-  shutDown(frameworkId: string): void {
+  endFramework(frameworkId: string): void {
     for (const [taskId, { task }] of this.#streams)
       if (task.executor.frameworkId === frameworkId) this.#streams.delete(taskId);
     this.operations.clear(frameworkId);

@@ -145,7 +145,7 @@ export class Master {
       if (task.executor.frameworkId === id) this.#books.tasks.delete(taskId);
     for (const { agent, executors } of this.agents.values()) {
       for (const [executorId, { frameworkId }] of executors) if (frameworkId === id) executors.delete(executorId);
-      agent.deliver(() => agent.shutDown(id));
+      agent.deliver(() => agent.endFramework(id));
     }
     const { stream } = this;
     if (id === this.frameworks.id) this.#books.operations.clear();
@@ -293,7 +293,7 @@ export class Master {
     const isKept = ({ frameworkId }: ExecutorInfo): boolean => !this.frameworks.isRemoved(frameworkId);
     const tasks = agent.tasks().filter(({ task }) => isKept(task.executor));
     const removed = agent.frameworks().filter((id) => this.frameworks.isRemoved(id));
-    for (const id of removed) agent.deliver(() => agent.shutDown(id));
+    for (const id of removed) agent.deliver(() => agent.endFramework(id));
     const containers = [...agent.containers].filter(([, { executor }]) => isKept(executor));
     const executors = new Map(containers.map(([id, { executor }]) => [id, executor] as const));
     this.allocator.rescindAll(({ agentId }) => agentId === agent.id);
