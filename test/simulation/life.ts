@@ -51,6 +51,9 @@ export class Life {
     timeline.say("operator: registers the framework");
     operator.leader?.submit({ type: "registerFramework" }, (outcome) => {
       const { told } = master.frameworks;
+      // Who has no answer cannot tell whether the uninstallation was taken back by it.
+      if (outcome.type === "unknown" && this.#uninstall !== undefined)
+        this.#uninstall = { ...this.#uninstall, isCertain: false };
       if (outcome.type !== "done") return;
       if (told.size <= this.#registered) checks.fail("register", "it is begun anew, and Mesos has not removed it");
       this.#registered = told.size;
