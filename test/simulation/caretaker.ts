@@ -157,6 +157,12 @@ export class Caretaker {
     const expelled = nodes.find(({ expelled: isOut, phase }) => isOut === true && phase !== "running");
     const instead = expelled === undefined ? undefined : this.#about(lastHeir(expelled, nodes), nodes.length);
     if (instead !== undefined) return instead;
+    const gone = nodes.find(
+      ({ id, outside, phase }) =>
+        (ring?.leavers.has(id) === true && !ring.members.has(id)) || (outside === "left" && phase !== "running"),
+    );
+    if (gone !== undefined && this.#try(`take out ${gone.id}`, 3))
+      return { type: "removeNode", cluster, node: gone.id, force: true };
     if (recovers) return undefined;
     const futile = nodes.find(({ id, phase }) => phase !== "running" && (this.#given.get(`startNode ${id}`) ?? 0) >= 3);
     const another = futile === undefined ? undefined : this.#about(futile, nodes.length);
@@ -173,12 +179,6 @@ export class Caretaker {
       return { type: "replaceNode", cluster, node: replaced.id };
     if (replaced !== undefined && this.#try(`remove ${replaced.id}`, 3))
       return { type: "removeNode", cluster, node: replaced.id, force: true };
-    const gone = nodes.find(
-      ({ id, outside, phase }) =>
-        (ring?.leavers.has(id) === true && !ring.members.has(id)) || (outside === "left" && phase !== "running"),
-    );
-    if (gone !== undefined && this.#try(`take out ${gone.id}`, 3))
-      return { type: "removeNode", cluster, node: gone.id, force: true };
     const beside = nodes.find(({ id }) => this.#isBeside(cluster, id));
     if (beside !== undefined && this.#try(`join ${beside.id}`, 3))
       return { type: "startNode", cluster, node: beside.id };
