@@ -8,6 +8,16 @@ const KILL_BACKOFF: Backoff = { initialMs: 5000, factor: 1.5, maxMs: 30_000, jit
 /** A node that is killed is gone after its executor's grace (120 s), unless the executor hangs. */
 const SHUTDOWN_AFTER_MS = 150_000;
 
+/** A task that is killed until it has ended. */
+export type Kill = {
+  readonly agentId: string;
+  readonly sinceMs: number;
+  readonly attempt: number;
+  readonly nextMs: number;
+  /** Its agent was asked to shut its executor down. */
+  readonly hangs?: true;
+};
+
 /** From now on the task is killed until it has ended. */
 export function killTask(draft: Draft, taskId: string, agentId: string): void {
   if (!draft.state.kills.has(taskId)) killAgain(draft, taskId, agentId);

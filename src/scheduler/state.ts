@@ -6,6 +6,7 @@ import type { ExecutorInfo } from "../mesos/task.ts";
 import type { Seed } from "../std/random.ts";
 import type { Reason } from "../std/reason.ts";
 import { remembered } from "../std/remembered.ts";
+import type { Kill } from "./kills.ts";
 
 /** Schema version of every record below. */
 export const SCHEMA = 1;
@@ -228,16 +229,6 @@ export type Window = {
   readonly reasons: readonly Reason[];
   /** When Mesos asked last; `Infinity` for a promise of an earlier scheduler, until Mesos may ask again. */
   readonly askedMs: number;
-};
-
-/** A task that is killed until it has ended. */
-export type Kill = {
-  readonly agentId: string;
-  readonly sinceMs: number;
-  readonly attempt: number;
-  readonly nextMs: number;
-  /** Its agent was asked to shut its executor down. */
-  readonly hangs?: true;
 };
 
 export type ClusterState = { readonly record: ClusterRecord; readonly nodes: ReadonlyMap<string, NodeRecord> };

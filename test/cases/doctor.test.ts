@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { reserved, type Resource } from "../../src/mesos/resources.ts";
 import type { AgentSight, ReservationSight, Sight } from "../../src/mesos/sight.ts";
-import { diagnose, type Evidence, type Finding } from "../../src/scheduler/doctor.ts";
+import { diagnose } from "../../src/scheduler/doctor.ts";
+import type { Evidence, Finding } from "../../src/scheduler/findings.ts";
 import type { Reply } from "../../src/scheduler/events.ts";
 import { offerOf, Scene } from "./scene.ts";
 

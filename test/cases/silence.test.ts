@@ -1,5 +1,7 @@
 // Executors that hang: they do not end their node when they are asked to, or say nothing any more.
 import { describe, expect, test } from "bun:test";
+import { diagnose } from "../../src/scheduler/doctor.ts";
+import type { Finding } from "../../src/scheduler/findings.ts";
 import type { NodeRecord, State } from "../../src/scheduler/state.ts";
 import { offerOf, Scene } from "./scene.ts";
 
@@ -61,6 +63,29 @@ describe("a task that is killed and does not end", () => {
 });
 
 describe("a node whose executor says nothing any more", () => {
+  test("is shown by the doctor, with what helps where others are away", () => {
+    const scene = new Scene().deployed();
+    scene.status(scene.node(1).task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
+    pass(scene, 19, [3]);
+    const about = (): readonly Finding[] =>
+      diagnose({
+        ...{ nowMs: scene.nowMs, state: scene.state, mesos: { error: "not asked" } },
+        ...{ rings: new Map(), endpoints: [] },
+      }).filter(({ id }) => id.startsWith("silent:"));
+    expect(about()).toEqual([]);
+    pass(scene, 2, [3]);
+    expect(about()).toEqual([
+      {
+        id: "silent:ringmaster-demo-2",
+        severity: "error",
+        what: 'The executor of node "ringmaster-demo-2" says nothing any more',
+        why: "it hangs: nobody watches the database or can operate it; a plan restarts the node while all others serve",
+        advice:
+          "where others do not serve either: abort the cluster's plans, ringmaster node stop ringmaster-demo-2, then node start",
+      },
+    ]);
+  });
+
   test("is restarted after twenty minutes, while the others serve", () => {
     const scene = new Scene().deployed();
     pass(scene, 60);

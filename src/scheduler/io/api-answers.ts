@@ -3,7 +3,7 @@ import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { AcceptedSchema, type Problem, ProblemSchema } from "../../databases/api.ts";
 import type { Fault } from "../../std/reason.ts";
-import type { Finding } from "../doctor.ts";
+import type { Finding } from "../findings.ts";
 import type { Command, Reply } from "../events.ts";
 import type { ClusterState, NodeRecord, State } from "../state.ts";
 import { Overloaded } from "./run.ts";

@@ -1,7 +1,7 @@
 // Routes of the doctor: what does not fit together, and its repair.
 import { createRoute, z } from "@hono/zod-openapi";
 import { DiagnosisSchema, type FindingView, RepairedSchema } from "../../databases/api.ts";
-import type { Finding } from "../doctor.ts";
+import type { Finding } from "../findings.ts";
 import { type Api, type ApiScheduler, json, leading, order, problem, Refusal } from "./api-answers.ts";
 
 export function addDoctorRoutes(app: Api, scheduler: ApiScheduler): void {

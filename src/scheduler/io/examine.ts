@@ -2,7 +2,8 @@
 import { lookAtMesos } from "../../mesos/io/operator-api.ts";
 import type { Credential } from "../../mesos/leader.ts";
 import type { Store } from "../../store/store.ts";
-import { diagnose, type Evidence, type Finding } from "../doctor.ts";
+import { diagnose } from "../doctor.ts";
+import type { Evidence, Finding } from "../findings.ts";
 import { databaseOf, nodesInOrder } from "../members.ts";
 import type { ClusterState, State } from "../state.ts";
 import { askExecutor } from "./node-api.ts";

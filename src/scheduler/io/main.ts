@@ -6,7 +6,7 @@ import { createLog } from "../../std/io/log.ts";
 import { Recorder } from "../../std/io/recorder.ts";
 import { openStore } from "../../store/io/open.ts";
 import type { Settings, State } from "../state.ts";
-import type { Finding } from "../doctor.ts";
+import type { Finding } from "../findings.ts";
 import { createApi } from "./api.ts";
 import { MAX_BODY_BYTES } from "./api-answers.ts";
 import { examine } from "./examine.ts";
