@@ -1,5 +1,6 @@
 // Maintenance that operators of Mesos have planned: inverse offers ask for an agent, and are accepted or refused with a reason.
-// A node on an agent that is promised stops by a plan before the window, keeps its volume, and starts when the window is over.
+// A node on an agent that is promised stops by a plan before the window, keeps its volume, and starts when the window is over. Of
+// a machine that goes for ever it is replaced elsewhere (`replace.ts`).
 import type { InverseOffer, Offer } from "../mesos/offer.ts";
 import type { Reason } from "../std/reason.ts";
 import type { Draft } from "./draft.ts";
@@ -110,12 +111,19 @@ function promisedElsewhere(state: State, cluster: string, agentId: string, asked
 /** Begins to stop the nodes of agents whose promised window comes near. */
 export function stopForMaintenance(draft: Draft): void {
   for (const [agentId, window] of draft.state.maintenance) {
-    if (draft.nowMs >= window.askedMs + FORGOTTEN_MS || isOver(window, draft.nowMs)) {
+    const isAsked = draft.nowMs < window.askedMs + FORGOTTEN_MS || isAway(draft.state, agentId, window, draft.nowMs);
+    if (!isAsked || isOver(window, draft.nowMs)) {
       draft.forgetWindow(agentId);
     } else if (window.isAccepted && draft.nowMs >= window.startMs - leadMs(draft.state)) {
       for (const node of nodesOn(draft.state, agentId)) stopNode(draft, node);
     }
   }
+}
+
+/** Whether the agent is with its operators, as it was promised: then Mesos does not ask for it. */
+function isAway(state: State, agentId: string, { isAccepted, startMs }: Window, nowMs: number): boolean {
+  const nodes = nodesOn(state, agentId);
+  return isAccepted && nowMs >= startMs && nodes.length > 0 && nodes.every(({ phase }) => phase !== "running");
 }
 
 function stopNode(draft: Draft, node: NodeRecord): void {

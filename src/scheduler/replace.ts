@@ -38,17 +38,20 @@ export function replaceDueMs(state: State, cluster: ClusterState, node: NodeReco
 function absentDueMs(state: State, node: NodeRecord, permanentAfterMs: number): number | undefined {
   if (node.task !== undefined || (node.phase !== "down" && node.phase !== "stopped")) return undefined;
   // Without a framework nobody is offered anything; a drained agent, or one that was promised, comes back when its operators say.
-  const isPromised = state.maintenance.get(node.place?.agentId ?? "")?.isAccepted === true;
+  const window = state.maintenance.get(node.place?.agentId ?? "");
+  const isPromised = window?.isAccepted === true;
+  const isForEver = isPromised && window.durationMs === undefined;
   const isDrained = node.phase === "down" && node.lastFailure !== undefined && isDrainedBy(node.lastFailure);
-  if (state.framework.removed !== undefined || isPromised || isDrained) return undefined;
-  // Who plans maintenance knows how long it takes.
-  const plans = activePlans(state, node.cluster).filter(({ kind }) => kind !== "maintain");
+  if (state.framework.removed !== undefined || (isPromised && !isForEver) || isDrained) return undefined;
+  // Who plans maintenance knows how long it takes: only a machine that is to go for ever is not waited for.
+  const plans = activePlans(state, node.cluster).filter(({ kind }) => kind !== "maintain" || isForEver);
   const wanting = plans.find(({ steps }) =>
     steps.some(
       (step) => step.type === "start" && step.node === node.id && step.status !== "done" && !isBlocked(steps, step),
     ),
   );
   if (wanting === undefined) return undefined;
+  if (isForEver) return node.sinceMs;
   const wantedMs = Math.max(node.sinceMs, node.retryAtMs, wanting.createdMs);
   return Math.max(wantedMs + Math.max(permanentAfterMs, OFFER_MS), state.subscribedMs + OFFER_MS);
 }

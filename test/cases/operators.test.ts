@@ -79,6 +79,42 @@ describe("a maintenance window", () => {
     expect(scene.launched().map(({ name }) => name)).toEqual(["ringmaster-demo-2"]);
   });
 
+  test("without an end moves the node: it is stopped, then another takes its place elsewhere", () => {
+    const scene = new Scene().deployed();
+    inverse(scene, 2, { startMs: scene.nowMs + 60_000 });
+    pass(scene, 11_000);
+    expect(scene.phases()).toEqual({ 1: "running", 2: "stopping", 3: "running" });
+    scene.status(scene.node(2).task?.taskId ?? "", "TASK_KILLED");
+    pass(scene, 1000);
+    expect(scene.phases()).toEqual({ 1: "running", 2: "stopped", 3: "running", 4: "waiting" });
+    const replacing = [...scene.state.plans.values()].find(({ kind }) => kind === "replace");
+    expect(
+      replacing?.steps.map(({ type, node, operation, status }) => `${operation ?? type} ${node} ${status}`),
+    ).toEqual([
+      "replace ringmaster-demo-2 done",
+      "check-replace ringmaster-demo-1 pending",
+      "start ringmaster-demo-4 pending",
+      "release ringmaster-demo-2 pending",
+    ]);
+    // The machine is gone: Mesos asks no more, and the promise stands.
+    pass(scene, HOUR);
+    expect(scene.state.maintenance.get("a2")?.isAccepted).toBe(true);
+  });
+
+  test("with an end moves no node, however long it is, and the promise stands while the machine is away", () => {
+    const scene = new Scene().deployed();
+    const window = { startMs: scene.nowMs + 60_000, durationMs: 100 * HOUR };
+    inverse(scene, 2, window);
+    pass(scene, 11_000);
+    scene.status(scene.node(2).task?.taskId ?? "", "TASK_KILLED");
+    pass(scene, 50 * HOUR);
+    expect([...scene.state.plans.values()].map(({ kind }) => kind)).toEqual(["deploy", "maintain"]);
+    expect(inverse(scene, 3, window)).toBe("declineInverseOffers");
+    expect(scene.state.maintenance.get("a3")?.reasons[0]?.found).toBe('agent "a2.example" promised for the same time');
+    pass(scene, 51 * HOUR);
+    expect(scene.state.maintenance.has("a2")).toBe(false);
+  });
+
   test("is refused where the cluster would lose more than it can spare, and node info says why", () => {
     const alone = new Scene();
     alone.subscribe();

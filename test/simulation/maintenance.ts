@@ -71,29 +71,35 @@ export class Maintenance {
   #plan(agent: Agent, startsMs: number, lastsMs: number, how: { isForced: boolean; isCalledOff: boolean }): void {
     const { id } = agent;
     if (this.#windows.has(id) || !agent.reachable) return;
-    const { timeline, nowMs } = this.#world;
-    const span = { startMs: nowMs + startsMs, durationMs: lastsMs };
+    const { timeline, nowMs, faults } = this.#world;
+    // A machine that goes for ever comes back in the calm, as one that its operators changed their mind about.
+    const isForEver = faults.stream("machines that go for ever").hit(0.2);
+    const span = { startMs: nowMs + startsMs, ...(isForEver ? {} : { durationMs: lastsMs }) };
     const window: Window = { agent, span, asked: "", isTaken: false };
     this.#windows.set(id, window);
-    timeline.say(`master: maintenance of ${agent.hostname} (${id}) in ${startsMs} ms for ${lastsMs} ms`);
+    timeline.say(
+      `master: maintenance of ${agent.hostname} (${id}) in ${startsMs} ms for ${isForEver ? "ever" : `${lastsMs} ms`}`,
+    );
     this.#world.master.offerAnew(id);
     this.#ask(window);
     const whenOpen = (delayMs: number, run: () => void): void =>
       timeline.at(delayMs, () => (this.#windows.get(id) === window ? run() : undefined));
     if (how.isCalledOff) return whenOpen(Math.round((startsMs + lastsMs) / 2), () => this.#callOff(id));
     whenOpen(startsMs, () => this.#begin(window, how.isForced));
-    whenOpen(startsMs + lastsMs, () => this.#callOff(id));
+    if (!isForEver) whenOpen(startsMs + lastsMs, () => this.#callOff(id));
   }
 
   #ask(window: Window): void {
     const { agent, span } = window;
     if (this.#windows.get(agent.id) !== window) return;
+    this.#world.timeline.at(ASK_MS, () => this.#ask(window), false);
+    // Mesos offers nothing of a machine that is away, nor asks for it.
+    if (!agent.reachable) return;
     window.asked = `i${this.#world.nextId()}`;
     this.#world.master.tellFramework({
       type: "inverseOffers",
       inverseOffers: [{ id: window.asked, agentId: agent.id, unavailability: span }],
     });
-    this.#world.timeline.at(ASK_MS, () => this.#ask(window), false);
   }
 
   /** The window's time has come: the machine goes down if the framework lets it go, or its operators do not care. */
@@ -101,7 +107,7 @@ export class Maintenance {
     const { agent, span, acceptedMs = -Infinity } = window;
     window.isTaken = this.#world.nowMs - acceptedMs < FRESH_MS;
     if (window.isTaken) this.#checkPromises();
-    if ((window.isTaken || isForced) && agent.running) agent.reboot(span.durationMs ?? 0);
+    if ((window.isTaken || isForced) && agent.running) agent.reboot(span.durationMs ?? Infinity);
   }
 
   /** What the framework has promised at one time leaves every replica set its quorum. */
