@@ -1,5 +1,5 @@
 // Operators' commands: checked whole, then taken over whole or refused with every fault.
-import type { Change } from "../databases/database.ts";
+import type { Change, StepSketch } from "../databases/database.ts";
 import { readClusterSpec } from "../databases/spec.ts";
 import type { ClusterSpec } from "../databases/cluster.ts";
 import type { Fault } from "../std/reason.ts";
@@ -33,7 +33,22 @@ const CHANGEABLE = ["version", "package", "jre", "env", "settings", "constraints
 
 /** Carries a command out; the reply is sent once everything is saved. */
 export function runCommand(draft: Draft, id: number, command: Command): void {
-  draft.act({ type: "reply", id, reply: replyTo(draft, command) });
+  draft.act({ type: "reply", id, reply: attempted(draft, () => replyTo(draft, command)) });
+}
+
+/** A command that its database refuses has changed nothing, however far it came. */
+function attempted(draft: Draft, run: () => Reply): Reply {
+  try {
+    return draft.attempt(run);
+  } catch (error) {
+    if (error instanceof Unplannable) return conflict(error.message);
+    throw error;
+  }
+}
+
+/** The database cannot make a change, in its own words. */
+class Unplannable extends Error {
+  override readonly name = "Unplannable";
 }
 
 function replyTo(draft: Draft, command: Command): Reply {
@@ -115,17 +130,26 @@ function begin(draft: Draft, cluster: ClusterState, kind: PlanKind, steps: reado
 /** Begins the plan that the cluster's database makes of a change; refuses the change that the database cannot make. */
 function change(draft: Draft, before: ClusterState, kind: PlanKind, asked: Change): Reply {
   const cluster = draft.state.clusters.get(before.record.spec.name) ?? before;
-  const steps = databaseOf(cluster).plan(asked, cluster.record.spec, membersOf(cluster));
-  return begin(draft, cluster, kind, stepsOf(steps));
+  return begin(draft, cluster, kind, stepsOf(planned(cluster, asked)));
+}
+
+/** What the cluster's database makes of a change. Throws `Unplannable`. */
+function planned(cluster: ClusterState, asked: Change): readonly StepSketch[] {
+  try {
+    return databaseOf(cluster).plan(asked, cluster.record.spec, membersOf(cluster));
+  } catch (error) {
+    throw new Unplannable(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Why the database cannot make a change, in its own words; undefined: it can. Asked before anything is changed. */
 function refusal(cluster: ClusterState, asked: Change): Reply | undefined {
   try {
-    databaseOf(cluster).plan(asked, cluster.record.spec, membersOf(cluster));
+    planned(cluster, asked);
     return undefined;
   } catch (error) {
-    return conflict(error instanceof Error ? error.message : String(error));
+    if (error instanceof Unplannable) return conflict(error.message);
+    throw error;
   }
 }
 

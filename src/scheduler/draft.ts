@@ -142,6 +142,20 @@ export class Draft {
     if (before?.isAccepted === true) this.#records.set(`maintenance/${agentId}`, undefined);
   }
 
+  /** Does what `change` does, or nothing: when it throws, everything is as before. */
+  attempt<T>(change: () => T): T {
+    const [state, records, actions] = [this.#state, new Map(this.#records), this.#actions.length];
+    try {
+      return change();
+    } catch (error) {
+      this.#state = state;
+      this.#actions.length = actions;
+      this.#records.clear();
+      for (const [path, record] of records) this.#records.set(path, record);
+      throw error;
+    }
+  }
+
   /** The finished decision: saves first, then the actions in the order they were asked for. */
   decision(): Decision<State, Action> {
     const saves = [...this.#records].map(([path, record]): Action =>

@@ -4,8 +4,8 @@
 import type { InverseOffer, Offer } from "../mesos/offer.ts";
 import type { Reason } from "../std/reason.ts";
 import type { Draft } from "./draft.ts";
-import { awayReasons, stopReasons } from "./members.ts";
-import { beginPlan, step } from "./plans.ts";
+import { awayReasons, databaseOf, membersOf, stopReasons } from "./members.ts";
+import { beginPlan, stepsOf } from "./plans.ts";
 import { activePlans, type ClusterState, type NodeRecord, type State, type Window } from "./state.ts";
 
 /** Mesos asks again after this, whatever the answer was. */
@@ -130,7 +130,10 @@ function stopNode(draft: Draft, node: NodeRecord): void {
   const cluster: ClusterState | undefined = draft.state.clusters.get(node.cluster);
   const isIdle = activePlans(draft.state, node.cluster).length === 0;
   if (cluster?.record.goal !== "running" || node.phase !== "running" || !isIdle) return;
-  beginPlan(draft, "maintain", node.cluster, [step("stop", node.id), { ...step("start", node.id), after: [0] }]);
+  // The node itself is asked before it goes whether its ring is whole, as before every restart.
+  const asked = { type: "restart", nodes: [node.id] } as const;
+  const sketches = databaseOf(cluster).plan(asked, cluster.record.spec, membersOf(cluster));
+  beginPlan(draft, "maintain", node.cluster, stepsOf(sketches));
 }
 
 /** Whether nodes of an agent must not start now, for a window that its offers tell of and that we have not refused. */

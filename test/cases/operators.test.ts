@@ -6,7 +6,7 @@ import type { Command, Reply } from "../../src/scheduler/events.ts";
 import { roleFault } from "../../src/scheduler/framework.ts";
 import { frameworkIds } from "../../src/scheduler/state.ts";
 import { frameworkView, nodeView, planView } from "../../src/scheduler/views.ts";
-import { offerOf, Scene } from "./scene.ts";
+import { adminOffer, offerOf, pass, Scene } from "./scene.ts";
 
 const HOUR = 3_600_000;
 const REMOVED = { type: "error", message: "Framework has been removed" } as const;
@@ -15,11 +15,6 @@ function ask(scene: Scene, command: Command): Reply {
   const reply = scene.feed({ type: "command", id: 7, command }).find(({ type }) => type === "reply");
   if (reply?.type !== "reply") throw new Error("no reply");
   return reply.reply;
-}
-
-function pass(scene: Scene, ms: number): void {
-  scene.nowMs += ms;
-  scene.feed({ type: "tick" });
 }
 
 /** Mesos asks for a node's agent. Gives what it is answered. */
@@ -44,8 +39,16 @@ function waits(scene: Scene, kind: string): readonly string[] {
   return [open?.name ?? "", ...(open?.waitsFor ?? []).map(({ check, found }) => `${check}: ${found}`)];
 }
 
-function during(offer: Offer, startMs: number, durationMs: number): Offer {
-  return { ...offer, unavailability: { startMs, durationMs } };
+function during(offer: Offer, startMs: number, durationMs?: number): Offer {
+  return { ...offer, unavailability: { startMs, ...(durationMs === undefined ? {} : { durationMs }) } };
+}
+
+/** A node says that its ring is whole, lets its clients finish, and is killed. */
+function stop(scene: Scene, number: number, window: { readonly startMs: number; readonly durationMs?: number }): void {
+  scene.offer(during(adminOffer(scene, number), window.startMs, window.durationMs));
+  const [admin] = scene.launched();
+  scene.status(admin?.taskId ?? "", "TASK_FINISHED", { agentId: scene.node(number).place?.agentId ?? "" });
+  pass(scene, 10_000);
 }
 
 describe("a maintenance window", () => {
@@ -63,8 +66,14 @@ describe("a maintenance window", () => {
     expect(waits(scene, "maintain")).toEqual(["no such plan"]);
     scene.nowMs = startMs - 300_000;
     expect(inverse(scene, 2, window)).toBe("acceptInverseOffers");
-    pass(scene, 10_000);
     const { task } = scene.node(2);
+    pass(scene, 10_000);
+    // Before that it says itself that its ring is whole.
+    expect([scene.phases(), waits(scene, "maintain")[0]]).toEqual([
+      { 1: "running", 2: "running", 3: "running" },
+      "settle ringmaster-demo-2",
+    ]);
+    stop(scene, 2, window);
     expect(scene.phases()).toEqual({ 1: "running", 2: "stopping", 3: "running" });
     scene.status(task?.taskId ?? "", "TASK_KILLED");
     const volume = scene.ownOffer(scene.node(2));
@@ -81,8 +90,9 @@ describe("a maintenance window", () => {
 
   test("without an end moves the node: it is stopped, then another takes its place elsewhere", () => {
     const scene = new Scene().deployed();
-    inverse(scene, 2, { startMs: scene.nowMs + 60_000 });
-    pass(scene, 11_000);
+    const window = { startMs: scene.nowMs + 60_000 };
+    inverse(scene, 2, window);
+    stop(scene, 2, window);
     expect(scene.phases()).toEqual({ 1: "running", 2: "stopping", 3: "running" });
     scene.status(scene.node(2).task?.taskId ?? "", "TASK_KILLED");
     pass(scene, 1000);
@@ -105,7 +115,7 @@ describe("a maintenance window", () => {
     const scene = new Scene().deployed();
     const window = { startMs: scene.nowMs + 60_000, durationMs: 100 * HOUR };
     inverse(scene, 2, window);
-    pass(scene, 11_000);
+    stop(scene, 2, window);
     scene.status(scene.node(2).task?.taskId ?? "", "TASK_KILLED");
     pass(scene, 50 * HOUR);
     expect([...scene.state.plans.values()].map(({ kind }) => kind)).toEqual(["deploy", "maintain"]);
