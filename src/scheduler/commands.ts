@@ -69,11 +69,16 @@ function replyTo(draft: Draft, command: Command): Reply {
   if (command.type === "destroyCluster") return destroyCluster(draft, cluster);
   // Who starts a node, or has one do something, need not wait for another that fails to come back.
   const isBesideRecovery = command.type === "startNode" || command.type === "operate";
+  const ended = command.type === "stopNode" ? plansUp(draft, command) : [];
   const busy = activePlans(draft.state, command.cluster).find(
-    (plan) => !isWaitingReplacement(plan) && !(plan.kind === "recover" && isBesideRecovery),
+    (plan) =>
+      !isWaitingReplacement(plan) &&
+      !(plan.kind === "recover" && isBesideRecovery) &&
+      !ended.some(({ id }) => id === plan.id),
   );
   const forced = (command.type === "removeNode" && command.force) || command.type === "replaceNode";
   if (busy !== undefined && !forced) return atWork(command.cluster, busy);
+  for (const plan of ended) abortPlan(draft, plan);
   switch (command.type) {
     case "updateCluster":
       return updateCluster(draft, cluster, command.change);
@@ -84,6 +89,17 @@ function replyTo(draft: Draft, command: Command): Reply {
     default:
       return nodeCommand(draft, cluster, command);
   }
+}
+
+/** Plans that are there to bring this one node up: who stops it wants none of them. */
+function plansUp(
+  draft: Draft,
+  { cluster, node }: { readonly cluster: string; readonly node: string },
+): readonly PlanRecord[] {
+  const kinds = ["restart", "start", "recover"];
+  const isUp = ({ kind, steps }: PlanRecord): boolean =>
+    kinds.includes(kind) && steps.every((step) => step.node === node);
+  return activePlans(draft.state, cluster).filter(isUp);
 }
 
 type NodeCommand = Exclude<Extract<Command, { node: string }>, { type: "createCluster" }>;

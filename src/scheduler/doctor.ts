@@ -38,7 +38,7 @@ function checkSilentNodes({ state, nowMs }: Evidence): readonly Finding[] {
         severity: "error",
         what: `The executor of node "${node.id}" says nothing any more`,
         why: "it hangs: nobody watches the database or can operate it; a plan restarts the node while all others serve",
-        advice: `where others do not serve either: abort the cluster's plans, ringmaster node stop ${node.id}, then node start`,
+        advice: `where others do not serve either: ringmaster node stop ${node.id}, then node start; plans of other nodes are aborted first`,
       },
     ];
   });

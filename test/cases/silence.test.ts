@@ -81,7 +81,7 @@ describe("a node whose executor says nothing any more", () => {
         what: 'The executor of node "ringmaster-demo-2" says nothing any more',
         why: "it hangs: nobody watches the database or can operate it; a plan restarts the node while all others serve",
         advice:
-          "where others do not serve either: abort the cluster's plans, ringmaster node stop ringmaster-demo-2, then node start",
+          "where others do not serve either: ringmaster node stop ringmaster-demo-2, then node start; plans of other nodes are aborted first",
       },
     ]);
   });
@@ -133,6 +133,20 @@ describe("a node whose executor says nothing any more", () => {
     scene.state = { ...scene.state, clusters: ofEarlierRelease(scene.state.clusters) };
     pass(scene, 60, []);
     expect(scene.state.plans.size).toBe(1);
+  });
+
+  test("is stopped when an operator says so, whatever its restart waits for", () => {
+    const scene = new Scene().deployed();
+    scene.status(scene.node(1).task?.taskId ?? "", "TASK_UNREACHABLE", { source: "MASTER" });
+    pass(scene, 22, [3]);
+    expect(scene.phases()).toEqual({ 1: "unreachable", 2: "running", 3: "running" });
+    const stop = { type: "stopNode", cluster: "demo", node: "ringmaster-demo-2" } as const;
+    scene.feed({ type: "command", id: 1, command: stop });
+    pass(scene, 1, [3]);
+    expect(scene.phases()).toEqual({ 1: "unreachable", 2: "stopping", 3: "running" });
+    expect([...scene.state.plans.values()].map(({ kind, status }) => `${kind} ${status}`)).toEqual([
+      ...["deploy done", "restart aborted", "stop running"],
+    ]);
   });
 
   test("has as much time again when an operator aborts its restart", () => {

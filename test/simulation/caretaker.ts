@@ -23,8 +23,6 @@ export class Caretaker {
   readonly #given = new Map<string, number>();
   /** Nodes that plans have waited for in vain. */
   readonly #awaited = new Set<string>();
-  /** Nodes whose executors hang, and that cannot be restarted while others are away. */
-  readonly #silent = new Set<string>();
   /** Since when plans are watched. */
   readonly #watched = new Map<string, number>();
 
@@ -75,13 +73,12 @@ export class Caretaker {
             ({ type, operation, status: open }) => open !== "done" && type !== "release" && operation !== "settle",
           ) === true,
     );
-    const silent = nodes.find(({ id, phase }) => phase === "running" && this.#silent.has(id));
-    const recovery = activePlans.find((id) => state.plans.get(id)?.kind === "recover");
-    if (silent !== undefined && !isBusy && recovery !== undefined) return { type: "abortPlan", plan: recovery };
-    if (silent !== undefined && !isBusy && this.#try(`stop ${silent.id}`, 5)) {
-      this.#silent.delete(silent.id);
+    // What the doctor says to an executor that hangs while others are away.
+    const silent = nodes.find(({ id, phase }) => phase === "running" && this.#isSilent(state, id));
+    const other = activePlans.find((id) => isInTheWay(state, id, silent?.id));
+    if (silent !== undefined && !isBusy && other !== undefined) return { type: "abortPlan", plan: other };
+    if (silent !== undefined && !isBusy && this.#try(`stop ${silent.id}`, 20))
       return { type: "stopNode", cluster: name, node: silent.id };
-    }
     // First those that others were seen to wait for, then members: those that never joined wait for them.
     const rank = ({ id, joined }: NodeRecord): number => (this.#awaited.has(id) ? 0 : joined ? 1 : 2);
     const deadForLong = kept.filter((node) => this.#isDeadForLong(node));
@@ -99,11 +96,6 @@ export class Caretaker {
         this.#world.timeline.say(`operator: reads ${line}`);
         for (const { id } of nodes) if (line.includes(`node "${id}"`)) this.#awaited.add(id);
       }
-      const plan = state.plans.get(stuck);
-      // What the doctor says to an executor that hangs while others are away.
-      if (plan?.kind === "restart")
-        for (const { type, node = "" } of plan.steps)
-          if (type === "stop" && this.#isSilent(node)) this.#silent.add(node);
       this.#given.set(`abort in ${name}`, (this.#given.get(`abort in ${name}`) ?? 0) + 1);
       return { type: "abortPlan", plan: stuck };
     }
@@ -199,11 +191,22 @@ export class Caretaker {
     return { type: "operate", cluster, node: host.id, operation: "remove-stranger", args: { member } };
   }
 
-  #isSilent(node: string): boolean {
-    return this.#world.agents.some(({ containers }) =>
-      [...containers.values()].some(
-        ({ executor, process }) => process?.hangs === true && executor.labels["ringmaster.node"] === node,
-      ),
+  /** Whether the node's executor hangs, and a restart waits for others for long. */
+  #isSilent(state: State, node: string): boolean {
+    const isWaiting = [...state.plans.values()].some(
+      ({ kind, status, createdMs, steps }) =>
+        kind === "restart" &&
+        status === "running" &&
+        steps.every((step) => step.node === node) &&
+        this.#world.nowMs - createdMs > DEAD_MS,
+    );
+    return (
+      isWaiting &&
+      this.#world.agents.some(({ containers }) =>
+        [...containers.values()].some(
+          ({ executor, process }) => process?.hangs === true && executor.labels["ringmaster.node"] === node,
+        ),
+      )
     );
   }
 
@@ -232,6 +235,12 @@ export class Caretaker {
     this.#tries.set(what, times);
     return times <= most;
   }
+}
+
+/** Whether a plan about other nodes keeps an operator from stopping this one. */
+function isInTheWay(state: State, id: string, node: string | undefined): boolean {
+  const steps = state.plans.get(id)?.steps ?? [];
+  return steps[0]?.type !== "replace" && steps.some((step) => step.node !== node);
 }
 
 /** What the open steps of a plan wait for, in the words that an operator reads. */
