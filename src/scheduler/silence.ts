@@ -6,11 +6,14 @@ import { activePlans, type NodeRecord, type PlanRecord, type State } from "./sta
 
 /** Four times what an executor may be silent, since Mesos repeats what was not acknowledged after up to ten minutes. */
 const SILENT_MS = 1_200_000;
+/** Times are kept, and looked at, no finer than this: with each the times of all nodes are copied. */
+const HEARD_MS = 60_000;
 /** A scheduler without a tick for so long stood still itself: that it heard nothing proves nothing. */
 const STOOD_STILL_MS = 60_000;
 
 /** The node's executor has said something. */
 export function heardOf(draft: Draft, nodeId: string): void {
+  if (draft.nowMs < (draft.state.heard.get(nodeId) ?? -Infinity) + HEARD_MS) return;
   draft.set({ heard: new Map(draft.state.heard).set(nodeId, draft.nowMs) });
 }
 
@@ -24,7 +27,8 @@ export function restartSilent(draft: Draft): void {
   const { sinceMs, tickMs } = draft.state.listening;
   const stoodStill = draft.nowMs - tickMs > STOOD_STILL_MS;
   draft.set({ listening: { sinceMs: stoodStill ? draft.nowMs : sinceMs, tickMs: draft.nowMs } });
-  if (!draft.state.connected) return;
+  const isNewMinute = Math.floor(draft.nowMs / HEARD_MS) > Math.floor(tickMs / HEARD_MS);
+  if (!draft.state.connected || !isNewMinute) return;
   for (const { record, nodes } of draft.state.clusters.values()) {
     if (record.goal !== "running") continue;
     const silent = [...nodes.values()].find((node) => isSilent(draft.state, node, draft.nowMs));
