@@ -224,11 +224,11 @@ function nodeTick(state: ExecutorState, nowMs: number): Decided {
   }
 }
 
-/** Says again how the node is; not while the agent has not even got what was said before. */
+/** Says again how the node is, to an agent that hears it. */
 function repeat(state: ExecutorState, nowMs: number): Decided {
-  const { phase, saidMs, timings, unacknowledgedUpdates } = state;
+  const { phase, saidMs, timings, link } = state;
   const isUp = phase.type === "preparing" || phase.type === "starting" || phase.type === "serving";
-  const isDue = nowMs >= saidMs + timings.repeatMs && unacknowledgedUpdates.length === 0;
+  const isDue = nowMs >= saidMs + timings.repeatMs && link.state === "connected";
   if (!isUp || !isDue) return { state, actions: [] };
   const said =
     phase.type === "serving"

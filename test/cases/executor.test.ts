@@ -115,7 +115,7 @@ describe("a node that serves", () => {
     expect(story.done).toEqual(["60 TASK_RUNNING unhealthy no answer within 5000 ms"]);
   });
 
-  test("says again that it runs after five minutes without a word, once the agent has all that was said", () => {
+  test("says again that it runs after five minutes without a word, while its agent is there", () => {
     const story = new Story().served();
     const probed = (...seconds: readonly number[]): readonly string[] => {
       for (const second of seconds)
@@ -125,9 +125,12 @@ describe("a node that serves", () => {
     const again = `TASK_RUNNING healthy ${serving.detail}`;
     expect(probed(150, 302)).toEqual([]);
     expect(probed(303, 304)).toEqual([`303 ${again}`]);
-    expect(probed(604, 900)).toEqual([]);
-    story.acknowledgeAll(901);
-    expect(probed(902, 903)).toEqual([`902 ${again}`]);
+    // An update that is never acknowledged keeps none back.
+    expect(probed(602, 603)).toEqual([`603 ${again}`]);
+    story.at(604, { type: "disconnected" });
+    expect(probed(950, 1500)).toEqual([]);
+    story.at(1501, { type: "subscribed", agentId: "a1", hostname: "agent-1", frameworkName: "ringmaster" });
+    expect(probed(1502, 1503)).toEqual([`1502 ${again}`]);
   });
 
   test("is killed when it answers nothing for five minutes", () => {
