@@ -329,5 +329,7 @@ test("a node of whose probes some are answered does not hang, and has the patien
   for (let second = 10; second <= 400; second += 10) story.at(second, { type: "probed", answered: "some", health });
   expect(story.at(401, { type: "tick" }).done.filter((one) => !one.endsWith(" probe"))).toEqual([
     "60 TASK_RUNNING unhealthy PB ping: connection refused",
+    // Five minutes without a word are over.
+    "401 TASK_RUNNING unhealthy PB ping: connection refused",
   ]);
 });
