@@ -8,6 +8,7 @@ import { Draft } from "./draft.ts";
 import type { Action, Event } from "./events.ts";
 import { finishUninstall, frameworkRemoved, isRemoval } from "./framework.ts";
 import { repeatKills } from "./kills.ts";
+import { serverTaskOf } from "./launch.ts";
 import { answerInverseOffers, awaitWindows, forgetInverseOffer, stopForMaintenance } from "./maintenance.ts";
 import { answerOffers, declineAgain, steerOffers } from "./offers.ts";
 import { advancePlans, prunePlans } from "./plans.ts";
@@ -155,7 +156,7 @@ function emptyPlaces(state: State): readonly { readonly taskId: string; readonly
   const nodes = [...state.clusters.values()].flatMap((cluster) => [...cluster.nodes.values()]);
   const idle = nodes.filter(({ task }) => task === undefined);
   return [...idle, ...state.leftovers.values()].flatMap(({ place }) =>
-    place === undefined ? [] : { taskId: `${place.reservation}.server`, agentId: place.agentId },
+    place === undefined ? [] : { taskId: serverTaskOf(place.reservation), agentId: place.agentId },
   );
 }
 

@@ -2,7 +2,7 @@
 import type { TaskInfo } from "../mesos/task.ts";
 import type { Decision } from "../std/decision.ts";
 import type { Action } from "./events.ts";
-import { reservationOf } from "./launch.ts";
+import { executorOfServer, reservationOf } from "./launch.ts";
 import { findNode, type LeftoverRecord, type NodeRecord, type State } from "./state.ts";
 
 /** Every invariant that a decision breaks, as a sentence; looks only at the records that it saves and at what it does. */
@@ -85,7 +85,7 @@ function brokenAccept(state: State, action: Extract<Action, { type: "accept" }>)
 function brokenLaunch(state: State, tasks: readonly TaskInfo[]): readonly string[] {
   return tasks.flatMap(({ taskId, name }) => {
     const known = findNode(state, name)?.task?.taskId;
-    return !taskId.endsWith(".server") || known === taskId
+    return executorOfServer(taskId) === undefined || known === taskId
       ? []
       : [`Task "${taskId}" is launched, node "${name}" has task "${known ?? "none"}"`];
   });

@@ -45,6 +45,11 @@ const GRACE_MS = 120_000;
 /** How the id of a node's own task ends; before that it is the executor's. */
 const SERVER = ".server";
 
+/** The id of the node's own task on an executor. */
+export function serverTaskOf(executorId: string): string {
+  return `${executorId}${SERVER}`;
+}
+
 /** The executor of a node's own task; undefined: it is an admin task, which shares its node's. */
 export function executorOfServer(taskId: string): string | undefined {
   return taskId.endsWith(SERVER) ? taskId.slice(0, -SERVER.length) : undefined;
@@ -238,7 +243,7 @@ function startOn(
   const frameworkId = knownFrameworkId(state);
   const owner = ownerOf(state, place, held);
   const executorId = `${node.id}.${state.nextLaunch}`;
-  const taskId = `${executorId}${SERVER}`;
+  const taskId = serverTaskOf(executorId);
   const forTask = take(held, owner, { ...spec.resources, diskMb: 0, ports: [] });
   const forExecutor = take(forTask?.rest ?? [], owner, {
     ...EXECUTOR,

@@ -109,6 +109,13 @@ export function isBlocked(steps: readonly Step[], current: Step): boolean {
   return current.after.some((index) => steps[index]?.status !== "done");
 }
 
+/** Whether the plan has a step of that type for the node that is not done and waits for no other. */
+export function isAt({ steps }: PlanRecord, type: Step["type"], nodeId: string): boolean {
+  return steps.some(
+    (open) => open.type === type && open.node === nodeId && open.status !== "done" && !isBlocked(steps, open),
+  );
+}
+
 /** Does what can be done for one step now; returns its status after that. */
 function advanceStep(draft: Draft, plan: PlanRecord, current: Step): Step["status"] {
   const cluster = draft.state.clusters.get(plan.cluster);

@@ -3,7 +3,7 @@
 import type { Reason } from "../std/reason.ts";
 import { heirOf } from "./nodes.ts";
 import { memberOf, nodesInOrder } from "./members.ts";
-import { isBlocked } from "./plans.ts";
+import { isAt } from "./plans.ts";
 import { isDrainedBy } from "./status-words.ts";
 import { activePlans, type ClusterState, type NodeRecord, type PlanRecord, type State } from "./state.ts";
 
@@ -45,11 +45,7 @@ function absentDueMs(state: State, node: NodeRecord, permanentAfterMs: number): 
   if (state.framework.removed !== undefined || (isPromised && !isForEver) || isDrained) return undefined;
   // Who plans maintenance knows how long it takes: only a machine that is to go for ever is not waited for.
   const plans = activePlans(state, node.cluster).filter(({ kind }) => kind !== "maintain" || isForEver);
-  const wanting = plans.find(({ steps }) =>
-    steps.some(
-      (step) => step.type === "start" && step.node === node.id && step.status !== "done" && !isBlocked(steps, step),
-    ),
-  );
+  const wanting = plans.find((plan) => isAt(plan, "start", node.id));
   if (wanting === undefined) return undefined;
   if (isForEver) return node.sinceMs;
   const wantedMs = Math.max(node.sinceMs, node.retryAtMs, wanting.createdMs);

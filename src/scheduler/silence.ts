@@ -1,7 +1,7 @@
 // Executors that hang: one whose node starts or runs says so again and again. After a long silence nobody watches
 // the database any more, and a plan restarts the node, under the rules of every restart.
 import type { Draft } from "./draft.ts";
-import { beginPlan, isBlocked, step } from "./plans.ts";
+import { beginPlan, isAt, step } from "./plans.ts";
 import { activePlans, type NodeRecord, type PlanRecord, type State } from "./state.ts";
 
 /** Four times what an executor may be silent, since Mesos repeats what was not acknowledged after up to ten minutes. */
@@ -33,7 +33,7 @@ export function restartSilent(draft: Draft): void {
     if (record.goal !== "running") continue;
     const silent = [...nodes.values()].find((node) => isSilent(draft.state, node, draft.nowMs));
     // Another plan may wait for this very node: for an operation that nobody is there to do, for one.
-    if (silent === undefined || activePlans(draft.state, silent.cluster).some((plan) => isStopping(plan, silent)))
+    if (silent === undefined || activePlans(draft.state, silent.cluster).some((plan) => isAt(plan, "stop", silent.id)))
       continue;
     const text = `Node "${silent.id}" has not been heard of for ${SILENT_MS / 60_000} minutes: its executor hangs, and is restarted`;
     draft.act({ type: "note", level: "warn", text });
@@ -44,12 +44,6 @@ export function restartSilent(draft: Draft): void {
 /** An operator has ended a restart: its nodes have as much time again to be heard of. */
 export function giveUpRestart(draft: Draft, { steps }: PlanRecord): void {
   for (const { type, node } of steps) if (type === "stop" && node !== undefined) heardOf(draft, node);
-}
-
-function isStopping({ steps }: PlanRecord, { id }: NodeRecord): boolean {
-  return steps.some(
-    (open) => open.type === "stop" && open.node === id && open.status !== "done" && !isBlocked(steps, open),
-  );
 }
 
 /** Whether the node starts or runs, as far as is known, and its executor has not said so for long. */
